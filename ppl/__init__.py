@@ -1,0 +1,40 @@
+"""ppl: generative models in `.aim` files, and inference that follows from them.
+
+    posterior = ppl.load("models/basics/coin.aim").fit(x=[1, 0, 1, 1])
+
+Names are found when they are first used, so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ppl.api import Model as Model
+    from ppl.api import load as load
+    from ppl.api import parse as parse
+    from ppl.results.belief import Belief as Belief
+    from ppl.results.posterior import Posterior as Posterior
+    from ppl.source.diagnostics import AimError as AimError
+    from ppl.source.diagnostics import Diagnostic as Diagnostic
+
+__version__ = "0.1.0"
+__all__ = ["AimError", "Belief", "Diagnostic", "Model", "Posterior", "load", "parse"]
+
+_HOMES = {
+    "AimError": "ppl.source.diagnostics",
+    "Belief": "ppl.results.belief",
+    "Diagnostic": "ppl.source.diagnostics",
+    "Model": "ppl.api",
+    "Posterior": "ppl.results.posterior",
+    "load": "ppl.api",
+    "parse": "ppl.api",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ppl' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,269 @@
+"""The façade: `load` and `parse` give models; a model binds data and hands them down to the compiler and its engines.
+
+Nothing here computes. JAX is imported when something is fitted, never before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ppl.semantics.check import check
+from ppl.semantics.typed import Approximation, TypedFile, TypedModel
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+from ppl.source.text import SourceText
+from ppl.syntax import tree
+from ppl.syntax.parser import parse as parse_text
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ppl.compiler.plan import Plan
+    from ppl.engines.checks import TestResult
+    from ppl.graph.bound import BoundModel
+    from ppl.graph.dataset import Dataset
+    from ppl.graph.factor_graph import FactorGraph
+    from ppl.results.posterior import Posterior
+
+
+def library_folder() -> Path:
+    """The standard library: `models/` of a checkout, or its copy in an installed package."""
+    inside = Path(__file__).parent / "_data" / "models"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "models"
+
+
+def load(path: str | Path, name: str | None = None) -> Model:
+    """The file's only model, or the one with this name. Raises `AimError` with every mistake of the file."""
+    return load_file(path).model(name)
+
+
+def parse(text: str, name: str | None = None) -> Model:
+    """The same from a string."""
+    return check_source(SourceText("<text>", text), None).model(name)
+
+
+def load_file(path: str | Path) -> SourceFile:
+    """A checked file, with all its models, tests and lines."""
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError:
+        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.aim")]) if path.parent.is_dir() else ""
+        raise AimError([Diagnostic("AIM0001", "there is no such file", None, near, where=str(path))]) from None
+    except UnicodeDecodeError as error:
+        raise AimError([Diagnostic("AIM0001", f"the file is not UTF-8 text (byte {error.start})", None, where=str(path))]) from None
+    except OSError as error:
+        raise AimError([Diagnostic("AIM0001", f"cannot read the file: {error.strerror}", None, where=str(path))]) from None
+    return check_source(SourceText(str(path), text), path.parent)
+
+
+def check_source(source: SourceText, folder: Path | None) -> SourceFile:
+    """A checked source. Raises `AimError` with every mistake of it at once."""
+    parsed, findings = parse_text(source)
+    typed = check(parsed, findings, load_import=lambda module: find_import(module, folder))
+    findings.raise_errors()
+    return SourceFile(source, folder, parsed, typed, findings.warnings)
+
+
+def find_import(module: str, folder: Path | None) -> SourceText | None:
+    """The text of another file: beside this one first, then in the standard library."""
+    relative = Path(*module.split(".")).with_suffix(".aim")
+    library = library_folder()
+    beside = [] if folder is None else [folder / relative]
+    inside = [library / relative, *sorted(library.glob(f"*/{relative}"))]
+    for candidate in [*beside, *inside]:
+        if candidate.is_file():
+            return SourceText(str(candidate), candidate.read_text("utf-8-sig"))
+    return None
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file that has been checked: `typed` holds its models, `parsed` its tree."""
+
+    source: SourceText
+    folder: Path | None
+    parsed: tree.File
+    typed: TypedFile
+    warnings: tuple[Diagnostic, ...]
+
+    def model(self, name: str | None = None) -> Model:
+        """The model with this name, or the only one."""
+        models = self.typed.models
+        if name is None and len(models) == 1:
+            return Model(next(iter(models.values())), self.folder)
+        listed = ", ".join(models)
+        if name is None:
+            text = f"the file has {len(models)} models: {listed}" if models else "the file has no model"
+            raise AimError([Diagnostic("AIM0109", text, None, "name one of them" if models else "", where=self.source.name)])
+        if name not in models:
+            raise AimError([Diagnostic("AIM0109", f"the file has no model `{name}`", None, did_you_mean(name, models) or f"models: {listed}", where=self.source.name)])
+        return Model(models[name], self.folder)
+
+    def named(self, name: str) -> Model:
+        """A model of the file or one that it imports."""
+        found = self.typed.models.get(name) or self.typed.imported.get(name)
+        return Model(found, self.folder) if found is not None else self.model(name)
+
+    def fit_line(self, line: tree.FitLine, **options: Any) -> Posterior:
+        """What a `fit` line says."""
+        model = self.named(line.model.name)
+        values = dict(line_values(line, model.typed, self.folder))
+        return model.fit(values, **options)
+
+
+def line_values(line: tree.FitLine, model: TypedModel, folder: Path | None) -> Iterator[tuple[str, Any]]:
+    """The arguments and data of a `fit` line, by name."""
+    from ppl.engines.checks import named
+    from ppl.graph.arithmetic import compute
+
+    positional = [*model.parameters, *(k for k in model.sizes if k not in model.parameters)]
+    order = sorted(positional, key=lambda n: _parameter_place(n, model))
+    for place, argument in enumerate(line.arguments):
+        yield argument.name or order[place], compute(argument.value, lambda _: None, folder)
+    for one in line.data:
+        name, indices = named(one.target)
+        words = "".join(f"[{int(compute(i, lambda _: None, folder))}]" for i in indices)
+        yield f"{name}{words}", compute(one.value, lambda _: None, folder)
+
+
+def _parameter_place(name: str, model: TypedModel) -> int:
+    """Where a parameter stands in the header."""
+    variable = model.variables.get(name)
+    span = variable.span if variable is not None else model.sets[name].span
+    return span.start if span is not None else 0
+
+
+@dataclass(frozen=True)
+class Model:
+    """A generative model. Any of its random variables may be observed: what is given to `fit` is, the rest is inferred."""
+
+    typed: TypedModel
+    folder: Path | None = None
+
+    @property
+    def name(self) -> str:
+        return self.typed.name
+
+    @property
+    def doc(self) -> str | None:
+        return self.typed.doc
+
+    def __repr__(self) -> str:
+        random = [v.name for v in self.typed.variables.values() if v.role == "random"]
+        return f"<model {self.name} of {', '.join(random)}>"
+
+    def _repr_svg_(self) -> str:
+        return self.graph()._repr_svg_()
+
+    # ------------------------------------------------------------ data
+    def bind(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> BoundModel:
+        """The model with its data: a mapping, a table, an xarray Dataset; keywords win over them."""
+        from ppl.graph.binding import bind
+        from ppl.graph.readers import as_dataset
+
+        given = [*datasets, *([] if data is None else [as_dataset(data)])]
+        return bind(self.typed, given, settings=values)
+
+    def approximation(self, label: str | None) -> Approximation | None:
+        """The `approximate` block with this label; without one, the block that has none."""
+        blocks = {a.label: a for a in self.typed.approximations}
+        if label in blocks or label is None:
+            return blocks.get(label)
+        known = [k for k in blocks if k]
+        raise AimError([Diagnostic("AIM0503", f"`{self.name}` has no approximation `{label}`", None, did_you_mean(label, known) or "labels: " + ", ".join(known))])
+
+    # ------------------------------------------------------------ inference
+    def explain(self, data: Any = None, /, *, engine: str | None = None, approximation: str | None = None, datasets: Sequence[Dataset] = (), **values: Any) -> Plan:
+        """The plan: blocks, families, engine and reasons. `str()` is what `ppl explain` prints."""
+        from ppl.compiler.plan import compile_plan, refuse_unsupported
+
+        chosen = self.approximation(approximation)
+        refuse_unsupported(self.typed, engine or (chosen.engine if chosen else None))
+        bound = self.bind(data, datasets=datasets, **values)
+        return compile_plan(bound, approximation=chosen, engine=engine)
+
+    def fit(
+        self,
+        data: Any = None,
+        /,
+        *,
+        engine: str | None = None,
+        seed: int = 0,
+        progress: Callable[[int, float], None] | None = None,
+        dtype: Any = None,
+        iterations: int | None = None,
+        tolerance: float | None = None,
+        restarts: int | None = None,
+        approximation: str | None = None,
+        start: Mapping[str, Any] | None = None,
+        datasets: Sequence[Dataset] = (),
+        **values: Any,
+    ) -> Posterior:
+        """The posterior given inputs, observations, parameters and sizes by name.
+
+        What is given here overrides `use` in the file. `dtype` is float64 unless given; `start` gives states of discrete variables
+        to begin from; `progress(sweeps, elbo)` is called now and then. Raises `AimError` where the model, the data or the engine
+        do not fit each other.
+        """
+        plan = self.explain(data, engine=engine, approximation=approximation, datasets=datasets, **values)
+        from ppl.engines.fitting import fit_plan
+
+        return fit_plan(
+            plan,
+            seed=seed,
+            iterations=iterations,
+            tolerance=tolerance,
+            restarts=restarts,
+            dtype=dtype,
+            start=dict(start) if start else None,
+            progress=progress,
+        )
+
+    # ------------------------------------------------------------ other questions
+    def graph(self, data: Any = None, /, *, datasets: Sequence[Dataset] = (), **values: Any) -> FactorGraph:
+        """The factor graph; with data, what is observed is shaded and sizes are written at the plates."""
+        from ppl.graph.factor_graph import build
+
+        if data is None and not datasets and not values:
+            return build(self.typed)
+        bound = self.bind(data, datasets=datasets, **values)
+        observed: dict[str, bool | str] = {n: bool(m.all()) or "partly" for n, m in bound.observed.items()}
+        return build(self.typed, observed, bound.sizes)
+
+    def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
+        """Prior draws of every random and deterministic variable, `n` first."""
+        from ppl.compiler.plan import refuse_unsupported
+        from ppl.engines.sampling import prior_draws
+
+        refuse_unsupported(self.typed)
+        return prior_draws(self.bind(datasets=datasets, **values), n, seed=seed)
+
+    def log_density(self, data: Any = None, /, **values: Any) -> float:
+        """The log joint in nats at a full assignment of the random variables."""
+        from ppl.compiler.plan import refuse_unsupported
+        from ppl.engines.sampling import log_joint
+
+        refuse_unsupported(self.typed)
+        return log_joint(self.bind(data, **values))
+
+    @cached_property
+    def text(self) -> str:
+        """The stable text of the typed model."""
+        from ppl.semantics.dump import dump
+
+        return dump(self.typed)
+
+
+def run_tests(path: str | Path) -> list[TestResult]:
+    """Runs the `test` blocks of a file. Raises `AimError` where the file itself is wrong."""
+    file = load_file(path)
+    if not file.typed.tests:
+        return []
+    from ppl.engines.checks import run_test
+
+    return [run_test(test, file.fit_line) for test in file.typed.tests]
+

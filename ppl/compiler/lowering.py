@@ -1,0 +1,415 @@
+"""Lowering: each random statement becomes a factor whose slots are quantities over named plates.
+
+A plate whose members differ in what is observed is split, so that every reference in a part is wholly known or wholly latent;
+the split is found by evaluation: a mixed reference raises `Mixed`, and both parts are tried again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated, indices, known, running
+from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.compiler.forms import Featured, Form, Gaussian, NotConjugate, Quantity, apply_quantity, known_feature
+from ppl.compiler.latents import DISCRETE, LatentVariable, latent_reference
+from ppl.factors.factor import IMPOSSIBLE, Factor
+from ppl.factors.registry import factor
+from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator, index_value, loop_index
+from ppl.semantics import typed
+from ppl.source.diagnostics import AimError, Diagnostic
+
+
+LARGEST_INDICATOR = 64
+
+
+class Mixed(Exception):
+    """A reference that is known for some members of a plate and latent for others."""
+
+    def __init__(self, known_entries: Plated):
+        self.known_entries = known_entries
+
+
+@dataclass(frozen=True)
+class SecondMoment:
+    """E[e²] (`square`) or E[e eᵀ] (`outer`) of an affine form of Normal variables.
+
+    `spread` is a known variance (or covariance) beside that of the form: the scatter of data that were averaged. `rows` names a
+    plate to sum over, with the number that the sum is divided by.
+    """
+
+    form: Form
+    outer: bool
+    spread: Plated | None = None
+    rows: tuple[str, float] | None = None
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        row = self.rows[0] if self.rows else None
+        return tuple(d for d in self.form.dims if d != row)
+
+
+Feature = Plated | Form | SecondMoment
+
+
+@dataclass(frozen=True)
+class Enumeration:
+    """A plate that runs over the states of a discrete latent variable, at this place of its plates."""
+
+    dim: str
+    variable: str
+    index: tuple[Plated, ...]
+    size: int
+
+
+@dataclass(frozen=True)
+class LoweredFactor:
+    """`sizes` are those of all its plates, enumerated ones included; `constant` is what does not depend on anything latent."""
+
+    label: str
+    statement: typed.RandomStatement
+    factor: Factor
+    slots: dict[str, dict[str, Feature]]
+    enumerations: tuple[Enumeration, ...]
+    sizes: dict[str, int]
+    constant: float = 0.0
+    weight: Plated = field(default_factory=lambda: Plated((), np.asarray(1.0)))  # how many members of a plate each one stands for
+
+    @property
+    def plates(self) -> tuple[str, ...]:
+        enumerated = {e.dim for e in self.enumerations}
+        return tuple(d for d in self.sizes if d not in enumerated)
+
+    def features(self) -> Iterator[Feature]:
+        return (f for slot in self.slots.values() for f in slot.values())
+
+    def terms(self) -> Iterator[Any]:
+        for feature in self.features():
+            form = feature.form if isinstance(feature, SecondMoment) else feature
+            if isinstance(form, Form):
+                yield from form.terms
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The latent variables that it touches."""
+        return tuple(dict.fromkeys([t.variable for t in self.terms()] + [e.variable for e in self.enumerations]))
+
+
+class LatentEvaluator(Evaluator):
+    """Evaluation where some variables are latent: a reference to one is a quantity, or a plate over its states."""
+
+    def __init__(self, bound: BoundModel, latents: Mapping[str, LatentVariable], definitions: Mapping[str, list[typed.DeterministicStatement]]):
+        super().__init__(bound.sizes, bound.values)
+        self.bound, self.latents, self.definitions = bound, latents, definitions
+        self.enumerations: dict[str, Enumeration] = {}
+        self.plate_sizes: dict[str, int] = {}
+
+    def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
+        if any(not isinstance(i, Plated) for i in indices):
+            raise NotConjugate("an index that is a latent real value")
+        if name in self.definitions:
+            return self.deterministic(name, indices, span)
+        if name not in self.latents:
+            return index_value(known(self.values[name]), indices)
+        variable = self.latents[name]
+        if variable.lookup is None:
+            return self.latent(variable, indices)
+        return self.partly_observed(variable, indices)
+
+    def latent(self, variable: LatentVariable, indices: tuple[Plated, ...]) -> Any:
+        if variable.family not in DISCRETE:
+            return latent_reference(variable, indices)
+        if len(indices) < len(variable.plates) or any(i.rank for i in indices):
+            raise NotConjugate(f"`{variable.name}` over a whole plate at once, where its members are latent")
+        return self.enumerate(variable, indices)
+
+    def enumerate(self, variable: LatentVariable, indices: tuple[Plated, ...]) -> Plated:
+        """The plate over the states of a discrete variable: one for each variable in a factor."""
+        found = self.enumerations.get(variable.name)
+        if found is None:
+            found = Enumeration(f"{variable.name}=", variable.name, indices, variable.cardinality)
+            self.enumerations[variable.name] = found
+        elif not all(same_index(a, b) for a, b in zip(found.index, indices, strict=True)):
+            raise NotConjugate(f"two different members of `{variable.name}` in one statement")
+        self.plate_sizes[found.dim] = found.size
+        return running(found.dim, 0, found.size)
+
+    def partly_observed(self, variable: LatentVariable, indices: tuple[Plated, ...]) -> Any:
+        places = np.asarray(variable.lookup)
+        plates = places.ndim
+        given, rest = indices[:plates], indices[plates:]
+        where = index_value(known(places), given)
+        observed = where.data < 0
+        if observed.all():
+            return index_value(known(self.values[variable.name]), indices)
+        if observed.any() and where.rank == 0:
+            raise Mixed(where.map(lambda a: a < 0))
+        if where.rank == 0:
+            compact = indices_of(where)
+            return self.latent(replace(variable, lookup=None), (compact, *rest))
+        if variable.family != "Normal":
+            raise NotConjugate(f"`{variable.name}` over a whole plate at once, where some of its members are latent")
+        latent = latent_reference(variable, (where.map(lambda a: np.maximum(a, 0)),))
+        assert isinstance(latent, Gaussian)
+        form = latent.affine.scale(where.map(lambda a: (a >= 0) * 1.0))
+        values = index_value(known(self.values[variable.name]), given)
+        return Gaussian(form + where.map(lambda a: np.where(a < 0, values.data, 0.0)))
+
+    def deterministic(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
+        """The definition, evaluated at the members that the reference asks for."""
+        statements = self.definitions[name]
+        if len(statements) == 1:
+            return self.defined(statements[0], indices)
+        chosen = [s for s in statements if self.covers(s, indices)]
+        if len(chosen) == 1:
+            return self.defined(chosen[0], indices)
+        first = statements[0]
+        if len(first.indices) == 1 and not indices and all(not s.loops for s in statements):
+            return self.stacked([self.defined(s, self.own_indices(s)) for s in statements], span)
+        raise NotConjugate(f"`{name}`, which several statements define, at an index that may belong to any of them")
+
+    def own_indices(self, statement: typed.TypedStatement) -> tuple[Plated, ...]:
+        return tuple(self.evaluate(i, {}) for i in statement.indices)
+
+    def covers(self, statement: typed.DeterministicStatement, indices: tuple[Plated, ...]) -> bool:
+        """Whether the statement defines exactly the (constant) members that are asked for."""
+        loops = self.loops_of(statement)
+        for place, index in zip(statement.indices, indices, strict=False):
+            mine = set(np.ravel(self.evaluate(place, loops).data).tolist())
+            if not set(np.ravel(index.data).tolist()) <= mine:
+                return False
+        return len(indices) >= len(statement.indices)
+
+    def loops_of(self, statement: typed.TypedStatement) -> dict[str, Plated]:
+        loops: dict[str, Plated] = {}
+        for loop in statement.loops:
+            loops[loop.name] = loop_index(loop, self, loops)
+        return loops
+
+    def defined(self, statement: typed.DeterministicStatement, indices: tuple[Plated, ...]) -> Any:
+        loops: dict[str, Plated] = {}
+        fresh: list[str] = []
+        for k, place in enumerate(statement.indices):
+            if isinstance(place, typed.IndexReference) and k < len(indices) and indices[k].rank == 0:
+                loops[place.name] = indices[k]
+        later = [i for i in indices[: len(statement.indices)] if i.rank]
+        if later:
+            raise NotConjugate(f"a slice of `{statement.variable}`, which is defined in a plate")
+        for loop in statement.loops:
+            if loop.name not in loops:
+                loops[loop.name] = loop_index(loop, self, loops)
+                fresh.append(loop.name)
+                self.plate_sizes[loop.name] = loops[loop.name].data.shape[0]
+        value = self.evaluate(statement.value, loops)
+        for place, name in enumerate(fresh):
+            size = self.plate_sizes.pop(name)
+            value = plate_to_axis(value, name, place, size)
+        return index_value(value, indices[len(statement.indices) :])
+
+    def apply(self, function: str, arguments: list[Any], span: Any) -> Any:
+        try:
+            if function.endswith(" over plates"):
+                body, names, count = arguments
+                return apply_quantity(function, [body, names, count, self.comprehension_sizes])
+            return apply_quantity(function, arguments)
+        except NotConjugate as refusal:
+            if getattr(refusal, "span", None) is None:
+                refusal.span = span  # type: ignore[attr-defined]
+            raise
+
+    def comprehension(self, e: typed.Comprehension, loops: Mapping[str, Plated]) -> Any:
+        inner = dict(loops)
+        for loop in e.loops:
+            inner[loop.name] = loop_index(loop, self, inner)
+        self.comprehension_sizes = {loop.name: inner[loop.name].data.shape[0] for loop in e.loops}
+        return super().comprehension(e, loops)
+
+
+def plate_to_axis(value: Any, name: str, place: int, size: int) -> Any:
+    """A plate becomes an axis of the value, after those that did before it."""
+    if isinstance(value, Plated):
+        if name in value.dims:
+            return value.dim_to_axis(name, place)
+        wide = value.insert_axis(place)
+        at = len(value.dims) + place
+        return Plated(wide.dims, np.broadcast_to(wide.data, wide.data.shape[:at] + (size,) + wide.data.shape[at + 1 :]))
+    if isinstance(value, Gaussian):
+        if value.rank != place:
+            raise NotConjugate("a vector of latent values that is defined in a plate and used as a whole")
+        return Gaussian(value.affine.dim_to_axis(name, size))
+    assert isinstance(value, Featured)
+    if value.rank != place:
+        raise NotConjugate("a vector of latent values that is defined in a plate and used as a whole")
+    return replace(value, features={k: f.dim_to_axis(name, size) for k, f in value.features.items()})
+
+
+def same_index(a: Plated, b: Plated) -> bool:
+    return a.dims == b.dims and a.data.shape == b.data.shape and bool(np.array_equal(a.data, b.data))
+
+
+def indices_of(index: Plated) -> Plated:
+    """The index again, known as running where it is."""
+    return indices(index.dims[0], index.data) if len(index.dims) == 1 else index
+
+
+# ------------------------------------------------------------------ statements to factors
+def lower_statement(
+    statement: typed.RandomStatement,
+    bound: BoundModel,
+    latents: Mapping[str, LatentVariable],
+    definitions: Mapping[str, list[typed.DeterministicStatement]],
+    *,
+    wanted: bool,
+) -> list[LoweredFactor]:
+    """The factors of a statement, one for each way in which its members are observed.
+
+    `wanted` says whether missing entries of what it defines take part in inference; where not, their members are left out.
+    """
+    evaluator = LatentEvaluator(bound, latents, definitions)
+    loops = evaluator.loops_of(statement)
+    pending: list[dict[str, Plated]] = [loops]
+    lowered: list[LoweredFactor] = []
+    while pending:
+        part = pending.pop()
+        if any(index.data.size == 0 for index in part.values()):
+            continue
+        try:
+            one = _lower_part(statement, bound, latents, definitions, part, wanted)
+        except Mixed as mixed:
+            pending.extend(_split(part, mixed.known_entries))
+            continue
+        if one is not None:
+            lowered.append(one)
+    return lowered[::-1]
+
+
+def _split(loops: dict[str, Plated], known_entries: Plated) -> list[dict[str, Plated]]:
+    """Both parts of the loops' members: where the reference is latent, and where it is known."""
+    dims = tuple(dict.fromkeys(d for index in loops.values() for d in index.dims))
+    sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
+    mask = known_entries.arranged(dims, sizes)
+    parts = []
+    for value in (False, True):
+        rows = np.nonzero(mask == value)
+        name = "·".join(dims)
+        place = dict(zip(dims, rows, strict=True))
+        parts.append({key: indices(name, index.data[tuple(place[d] for d in index.dims)]) for key, index in loops.items()})
+    return parts
+
+
+def _lower_part(statement, bound, latents, definitions, loops, wants_missing) -> LoweredFactor | None:  # noqa: ANN001
+    evaluator = LatentEvaluator(bound, latents, definitions)
+    call = statement.distribution
+    kind = factor(DISTRIBUTIONS[call.name].implementation)
+    target = tuple(evaluator.index(i, None, loops) for i in statement.indices)
+    child = _child(statement.variable, target, evaluator, bound, wants_missing)
+    if child is None:
+        return None
+    try:
+        arguments = canonical_arguments(call, kind, evaluator, loops)
+        if "n" in kind.parameters and "n" not in arguments:
+            arguments["n"] = child.sum_value() if isinstance(child, Plated) else None
+        constant = 0.0
+        if kind.base_measure is not None and isinstance(child, Plated) and statement.variable not in evaluator.enumerations:
+            constant = _base_measure(kind, child, arguments, loops)
+        slots = {name: arguments[name] for name in kind.slots if name in arguments}
+        if "x" in kind.slots:
+            slots["x"] = child
+        for name, (left, right) in kind.differences.items():
+            sides = {**arguments, "x": child}
+            slots[name] = evaluator.call("subtract", [sides[left], sides[right]], statement.span)
+        if "one_hot" in kind.slots.get("x", ()):
+            slots["x"], slots["p"] = _indicators(slots["x"], slots["p"])
+        features = {name: {f: _feature(slots[name], f, kind, name) for f in wanted} for name, wanted in kind.slots.items()}
+    except NotConjugate as refusal:
+        raise AimError([_refusal(statement, call, refusal)]) from None
+    sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
+    for enumeration in evaluator.enumerations.values():
+        sizes[enumeration.dim] = enumeration.size
+    return LoweredFactor(
+        label=f"{statement.variable} ~ {call.name}",
+        statement=statement,
+        factor=kind,
+        slots=features,
+        enumerations=tuple(evaluator.enumerations.values()),
+        sizes=sizes,
+        constant=constant,
+    )
+
+
+def _refusal(statement: typed.RandomStatement, call: typed.DistributionCall, refusal: NotConjugate) -> Diagnostic:
+    span = getattr(refusal, "span", None) or call.span or statement.span
+    return Diagnostic(
+        "AIM0720",
+        f"no exact message for this statement yet: it needs {refusal}",
+        span,
+        f"in `{statement.variable} ~ {call.name}`; models that are not conjugate are not supported yet",
+    )
+
+
+def _child(name: str, target: tuple[Plated, ...], evaluator: LatentEvaluator, bound: BoundModel, wanted: bool) -> Any:
+    """What the statement defines: data, a quantity, or None where it is neither observed nor wanted."""
+    if name in evaluator.latents:
+        return evaluator.reference(name, target, None)
+    if name not in bound.values:
+        return None
+    seen = index_value(known(bound.observed[name]), target)
+    if seen.data.all():
+        return index_value(known(bound.values[name]), target)
+    if seen.data.any():
+        raise Mixed(seen)
+    return None
+
+
+def canonical_arguments(call: typed.DistributionCall, kind: Factor, evaluator: Evaluator, loops: Mapping[str, Plated]) -> dict[str, Any]:
+    """The arguments, turned into the parameters that the factor is written in."""
+    arguments: dict[str, Any] = {}
+    for name, expression in call.arguments.items():
+        value = evaluator.number(expression, loops)
+        target, steps = kind.conversions.get(name, (name, ()))
+        for function, *others in steps:
+            value = evaluator.call(function, [value, *(known(o) for o in others)], expression.span)
+        arguments[target] = value
+    return arguments
+
+
+def _indicators(member: Any, table: Any) -> tuple[Plated, Any]:
+    """A known member as indicators of the table's entries; of a large table only the entry is taken."""
+    if not isinstance(member, Plated):
+        raise NotConjugate("a member that is no discrete variable")
+    size = table.shape[-1] if isinstance(table, Plated) else table.form("log").shape[-1]
+    if size <= LARGEST_INDICATOR or member.start is not None:
+        return member.map(lambda k: (np.asarray(k)[..., None] == np.arange(size)) * 1.0), table
+    return Plated((), np.ones(1)), table.take(-1 if isinstance(table, Plated) else table.rank - 1, member.insert_axis(0))
+
+
+def _base_measure(kind: Factor, child: Plated, arguments: dict[str, Any], loops: Mapping[str, Plated]) -> float:
+    """Σ log h(x) over the members of the loops."""
+    assert kind.base_measure is not None
+    held = [arguments[p] for p in kind.parameters if kind.slots.get(p) == ("value",)]
+    dims = tuple(dict.fromkeys(d for index in loops.values() for d in index.dims))
+    sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
+    values = [v.arranged(dims, sizes) for v in (child, *held)]
+    return float(np.sum(kind.base_measure(*values)))
+
+
+def _feature(value: Any, feature: str, kind: Factor, slot: str) -> Feature:
+    if feature in ("square", "outer"):
+        if isinstance(value, Plated):
+            return SecondMoment(Form(value.map(lambda a: np.asarray(a, float))), feature == "outer")
+        if isinstance(value, Gaussian):
+            return SecondMoment(value.affine, feature == "outer")
+        raise NotConjugate(f"a difference of {value.kind}")
+    if isinstance(value, Quantity):
+        try:
+            return value.form(feature)
+        except NotConjugate as refusal:
+            raise NotConjugate(f"{refusal}, as the `{slot}` of a {kind.name}") from None
+    if feature == "one_hot":
+        return value
+    result = known_feature(value, feature)
+    return result.map(lambda a: np.maximum(a, IMPOSSIBLE)) if feature in ("log", "log1m") else result

@@ -1,0 +1,272 @@
+"""The program: pure functions `start`, `sweep` and `bound` over a state, and the data that they take as arguments.
+
+Block by block, η ← ∇_μ Σ E_f over the factors that touch the block. Gaussian blocks take the same step in mean and covariance,
+where it is a Newton step; discrete blocks of a long plate are taken in rows. A factor of one conjugate block is its own
+message, so it is computed once, before the first sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.compiler.blocks import Block
+from ppl.compiler.energies import ReadyFactor, energy_value, ready_factor
+from ppl.compiler.expectations import Layout
+from ppl.compiler.hoisting import hoist
+from ppl.compiler.latents import LatentVariable
+from ppl.compiler.lowering import LoweredFactor
+from ppl.compiler.rows import Rows, collapsed_energy, labelled_pass, local_pass, make_rows
+from ppl.families.registry import FAMILIES
+from ppl.numerics.linear_algebra import symmetrise
+
+LONG = 64  # members from which a factor of one block is turned into its message
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything that comes from the user's data, as one tree of arrays."""
+
+    factors: tuple[ReadyFactor, ...]
+    rows: dict[str, Rows]
+    known: dict[str, Any]  # known parameters that a family holds (trials of a Binomial), by block
+
+
+jax.tree_util.register_dataclass(Data, data_fields=["factors", "rows", "known"], meta_fields=[])
+
+#: moments, natural parameters and entropy of each block; `sums` of those taken in rows
+State = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Program:
+    """The skeleton; every function takes the data and is pure."""
+
+    layout: Layout
+    order: tuple[str, ...]  # names of the blocks, in the order of their updates
+    data: Data
+    damping: float = 0.0
+
+    # ------------------------------------------------------------ which factors a block needs
+    @cached_property
+    def touching(self) -> dict[str, tuple[int, ...]]:
+        """For each block the plain factors that touch it."""
+        return {
+            name: tuple(k for k, f in enumerate(self.data.factors) if set(f.variables) & set(self.layout.blocks[name].variables))
+            for name in self.order
+        }
+
+    @cached_property
+    def rows_touching(self) -> dict[str, tuple[str, ...]]:
+        """For each block the other blocks, taken in rows, whose factors touch it."""
+        result: dict[str, tuple[str, ...]] = {}
+        for name in self.order:
+            mine = set(self.layout.blocks[name].variables)
+            result[name] = tuple(r for r, rows in self.data.rows.items() if r != name and any(mine & set(f.factor.variables) for f in rows.factors))
+        return result
+
+    @cached_property
+    def linear(self) -> dict[int, str]:
+        """Plain factors of one conjugate block over a long plate, with that block: they are their own message."""
+        found = {}
+        for k, f in enumerate(self.data.factors):
+            blocks = {self.layout.block_of(v).name for v in f.variables}
+            if len(blocks) == 1 and not f.enumerations and np.prod([n for _, n in f.sizes], initial=1) > LONG:
+                (name,) = blocks
+                if self.layout.blocks[name].kind not in ("Gaussian", "table"):
+                    found[k] = name
+        return found
+
+    # ------------------------------------------------------------ before the first sweep
+    def prepare(self, data: Data) -> dict[int, tuple[Any, Any]]:
+        """Value at zero statistics and gradient of each factor that is its own message."""
+        made = {}
+        for k, name in self.linear.items():
+            zeros = jax.tree.map(jnp.zeros_like, self.blank_moments(name))
+            made[k] = jax.value_and_grad(lambda m, f=data.factors[k], n=name: energy_value(f, {n: m}, self.layout))(zeros)
+        return made
+
+    def blank_moments(self, name: str) -> dict[str, Any]:
+        """Moments of a block that are proper and say little: what parents are before they have been updated."""
+        block = self.layout.blocks[name]
+        if block.kind == "Gaussian":
+            eye = jnp.broadcast_to(jnp.eye(block.size), (*block.batch, block.size, block.size))
+            return {"mean": jnp.zeros((*block.batch, block.size)), "cov": eye}
+        if block.kind == "table":
+            shape = (*block.batch, *block.cardinalities)
+            return {"table": jnp.ones(shape) / np.prod(block.cardinalities)}
+        return self.family(name, self.data).expected_statistics(self.blank_natural(name))
+
+    def blank_natural(self, name: str) -> dict[str, Any]:
+        block = self.layout.blocks[name]
+        variable = self.layout.latents[block.variables[0]]
+        size = variable.event[-1] if variable.event else 1
+        params = {
+            "Gamma": lambda: {"shape": np.ones(block.batch), "rate": np.ones(block.batch)},
+            "InverseGamma": lambda: {"shape": np.ones(block.batch), "scale": np.ones(block.batch)},
+            "Beta": lambda: {"a": np.ones(block.batch), "b": np.ones(block.batch)},
+            "Dirichlet": lambda: {"concentration": np.ones((*block.batch, size))},
+            "Wishart": lambda: {"df": np.full(block.batch, size + 1.0), "scale": np.broadcast_to(np.eye(size), (*block.batch, size, size))},
+            "Poisson": lambda: {"rate": np.ones(block.batch)},
+        }[block.kind]()
+        return self.family(name, self.data).natural_from(**params)
+
+    def family(self, name: str, data: Data) -> Any:
+        return FAMILIES[self.layout.blocks[name].kind]
+
+    # ------------------------------------------------------------ energies
+    def block_energy(self, name: str, own: Mapping[str, Any], state: State, data: Data, messages: Mapping[int, Any], prior_only: bool = False) -> Any:
+        """The energy of the factors that touch the block, as a function of its own moments."""
+        moments = {**state["moments"], name: own}
+        variables = set(self.layout.blocks[name].variables)
+        total = jnp.zeros(())
+        for k in self.touching[name]:
+            if prior_only and data.factors[k].label.split(" ~ ")[0] not in variables:
+                continue
+            total = total + (linear_value(messages[k], own) if k in messages else energy_value(data.factors[k], moments, self.layout))
+        if not prior_only:
+            for other in self.rows_touching[name]:
+                total = total + collapsed_energy(data.rows[other], state["sums"][other], moments, self.layout)
+        return total
+
+    # ------------------------------------------------------------ updates
+    def update(self, name: str, state: State, data: Data, messages: Mapping[int, Any], prior_only: bool = False) -> State:
+        """The block at its optimum, the others held."""
+        if name in data.rows:
+            return put(state, name, sums=local_pass(data.rows[name], state["moments"], self.layout))
+        own = state["moments"][name]
+        gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
+        block = self.layout.blocks[name]
+        if block.kind == "Gaussian":
+            return self.newton(name, gradient, state)
+        if block.kind == "table":
+            return put(state, name, **table_optimum(gradient["table"], len(block.batch)))
+        natural = self.damped(gradient, state["natural"].get(name))
+        family = self.family(name, data)
+        moments = family.expected_statistics(natural)
+        return put(state, name, moments=moments, natural=natural, entropy=family.entropy(natural).sum())
+
+    def damped(self, new: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
+        if not self.damping or old is None:
+            return new
+        return jax.tree.map(lambda a, b: (1 - self.damping) * a + self.damping * b, new, old)
+
+    def newton(self, name: str, gradient: Mapping[str, Any], state: State) -> State:
+        """J ← -2 ∇_V g ; m ← m + J⁻¹ ∇_m g: the same update in mean and covariance (Khan & Rue 2023)."""
+        own = state["moments"][name]
+        precision = -2.0 * symmetrise(gradient["cov"])
+        step = 1.0
+        if self.damping and name in state["natural"]:
+            precision = self.damped({"J": precision}, {"J": state["natural"][name]["precision"]})["J"]
+            step = 1.0 - self.damping
+        factor = jnp.linalg.cholesky(precision)
+        size = precision.shape[-1]
+        root = jax.scipy.linalg.solve_triangular(factor, jnp.broadcast_to(jnp.eye(size, dtype=precision.dtype), precision.shape), lower=True)
+        cov = jnp.swapaxes(root, -1, -2) @ root
+        mean = own["mean"] + step * (cov @ gradient["mean"][..., None])[..., 0]
+        logdet = 2.0 * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
+        entropy = (0.5 * size * (1.0 + jnp.log(2.0 * jnp.pi)) - 0.5 * logdet).sum()
+        return put(state, name, moments={"mean": mean, "cov": cov}, natural={"precision": precision}, entropy=entropy)
+
+    # ------------------------------------------------------------ start, sweep, bound
+    def start(self, data: Data, labels: Mapping[str, Any]) -> State:
+        """Every block at its prior, given those before it; `labels` starts blocks taken in rows from states of their members."""
+        state: State = {"moments": {n: self.blank_moments(n) for n in self.order}, "natural": {}, "entropy": {}, "sums": {}}
+        for name in self.order:
+            if name in data.rows:
+                start = labels.get(name)
+                rows = data.rows[name]
+                sums = labelled_pass(rows, start) if start is not None else local_pass(rows, state["moments"], self.layout)
+                state = put(state, name, sums=sums)
+            elif name in labels:
+                block = self.layout.blocks[name]
+                table = jax.nn.one_hot(labels[name], int(np.prod(block.cardinalities))).reshape(*block.batch, *block.cardinalities)
+                state = put(state, name, moments={"table": table}, natural={}, entropy=jnp.zeros(()))
+            else:
+                state = self.update(name, state, data, {}, prior_only=True)
+        return state
+
+    def sweep(self, state: State, data: Data, messages: Mapping[int, Any]) -> State:
+        for name in self.order:
+            state = self.update(name, state, data, messages)
+        return state
+
+    def factor_energies(self, state: State, data: Data, messages: Mapping[int, Any]) -> list[Any]:
+        """E_q[log f] of each plain factor, in their order."""
+        moments = state["moments"]
+        return [
+            linear_value(messages[k], moments[self.linear[k]]) if k in messages else energy_value(f, moments, self.layout)
+            for k, f in enumerate(data.factors)
+        ]
+
+    def bound(self, state: State, data: Data, messages: Mapping[int, Any]) -> Any:
+        """The evidence lower bound in nats."""
+        total = sum(self.factor_energies(state, data, messages), jnp.zeros(()))
+        for entropy in state["entropy"].values():
+            total = total + entropy
+        for name, rows in data.rows.items():
+            total = total + state["sums"][name]["normaliser"] + sum(f.factor.constant for f in rows.factors)
+        return total
+
+    def movement(self, new: State, old: State) -> Any:
+        """How far blocks moved, in units of their sd: √⟨Δη, Δμ⟩ is that for an exponential family, and Δm/sd, ΔV/V for Normals."""
+        far = jnp.zeros(())
+        for name, moments in new["moments"].items():
+            if name in self.data.rows or self.layout.blocks[name].kind == "table":
+                continue
+            before = old["moments"][name]
+            if self.layout.blocks[name].kind == "Gaussian":
+                variance = jnp.diagonal(moments["cov"], axis1=-2, axis2=-1)
+                former = jnp.diagonal(before["cov"], axis1=-2, axis2=-1)
+                moved = jnp.maximum(jnp.abs(moments["mean"] - before["mean"]) / jnp.sqrt(variance), jnp.abs(variance - former) / variance)
+                far = jnp.maximum(far, moved.max())
+                continue
+            products = jax.tree.map(
+                lambda n, o, m, b: ((n - o) * (m - b)).sum(), new["natural"][name], old["natural"][name], moments, before
+            )
+            far = jnp.maximum(far, jnp.sqrt(jnp.maximum(sum(jax.tree.leaves(products), jnp.zeros(())), 0.0)))
+        return far
+
+
+def linear_value(message: tuple[Any, Any], own: Mapping[str, Any]) -> Any:
+    """The energy of a factor that is its own message."""
+    value, slope = message
+    return value + sum((slope[k] * own[k]).sum() for k in slope)
+
+
+def put(state: State, name: str, **parts: Any) -> State:
+    """The state with the parts of one block replaced."""
+    return {key: {**entries, name: parts[key]} if key in parts else entries for key, entries in state.items()}
+
+
+def table_optimum(logits: Any, batch: int) -> dict[str, Any]:
+    """Probabilities proportional to exp(logits) over all axes but the batch's."""
+    flat = logits.reshape(logits.shape[:batch] + (-1,))
+    log_q = jax.nn.log_softmax(flat, axis=-1)
+    q = jnp.exp(log_q)
+    entropy = -(q * jnp.where(q > 0, log_q, 0.0)).sum()
+    return {"moments": {"table": q.reshape(logits.shape)}, "natural": {}, "entropy": entropy}
+
+
+def make_program(
+    latents: Mapping[str, LatentVariable], blocks: Sequence[Block], factors: Sequence[LoweredFactor], *, damping: float = 0.0, dtype: Any = np.float64
+) -> Program:
+    """The program of these blocks and factors; numbers of the data become `dtype`."""
+    layout = Layout(latents, {b.name: b for b in blocks})
+    rows: dict[str, Rows] = {}
+    taken: set[int] = set()
+    for block in blocks:
+        mine = [k for k, f in enumerate(factors) if set(f.variables) & set(block.variables)]
+        made = make_rows(block, [factors[k] for k in mine], layout) if block.kind == "table" else None
+        if made is not None:
+            rows[block.name] = made
+            taken.update(mine)
+    plain = tuple(ready_factor(hoist(f), layout) for k, f in enumerate(factors) if k not in taken)
+    data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), Data(plain, rows, {}))
+    return Program(layout, tuple(b.name for b in blocks), data, damping)

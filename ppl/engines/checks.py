@@ -1,0 +1,197 @@
+"""The checks that travel with a model: `test` blocks, each `expect` against a fresh fit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.graph.arithmetic import compute
+from ppl.results.posterior import Posterior
+from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.text import Span
+from ppl.syntax import tree
+
+TOLERANCE = 1e-6
+MOMENTS = {"mean": "mean", "sd": "sd", "var": "var", "mode": "mode"}
+RESULTS = ("log_evidence", "elbo", "free_energy", "iterations")
+FACTS = ("exact", "converged")
+
+
+@dataclass(frozen=True)
+class TestResult:
+    """One `test` block: whether every expectation held, and what to say of those that did not."""
+
+    __test__ = False
+
+    title: str
+    file: str
+    passed: bool
+    seconds: float
+    messages: list[str] = field(default_factory=list)
+    span: Span | None = None
+
+
+def run_test(test: tree.TestDeclaration, fit: Callable[[tree.FitLine], Posterior]) -> TestResult:
+    """Runs the lines of a test in their order; an expectation speaks of the fit above it."""
+    start, messages = time.perf_counter(), []
+    posterior: Posterior | None = None
+    for item in test.items:
+        try:
+            if isinstance(item, tree.FitLine):
+                posterior = fit(item)
+            elif isinstance(item, tree.RunLine):
+                raise AimError([Diagnostic("AIM0701", "agents are not supported yet", item.span)])
+            elif posterior is None:
+                raise AimError([Diagnostic("AIM0802", "an expectation needs a `fit` line above it", item.span)])
+            else:
+                messages += expect(item, posterior)
+        except AimError as error:
+            messages += [str(d) for d in error.diagnostics]
+            if not isinstance(item, tree.Expect):
+                break
+    return TestResult(test.title, test.span.source.name, not messages, time.perf_counter() - start, messages, test.span)
+
+
+def expect(item: tree.Expect, posterior: Posterior) -> list[str]:
+    """What to say where the expectation does not hold: nothing where it does."""
+    lookup = _Meaning(posterior)
+    if item.relation == "~":
+        return _expect_belief(item, posterior, lookup)
+    if item.relation == "=":
+        assert item.value is not None
+        got, wanted = np.asarray(compute(item.subject, lookup)), np.asarray(compute(item.value, lookup))
+        within = float(compute(item.within, lookup)) if item.within is not None else None
+        return _compare(item, item.subject.span.text, got, wanted, within)
+    if isinstance(item.subject, tree.Name) and item.subject.name in FACTS:
+        if getattr(posterior, item.subject.name):
+            return []
+        told = "an approximation was made" if item.subject.name == "exact" else f"the fit ended with `{posterior.status}`"
+        return [_failure(item, f"expected `{item.subject.name}`, but {told}")]
+    holds = np.asarray(compute(item.subject, lookup))
+    if holds.all():
+        return []
+    sides = ""
+    if isinstance(item.subject, tree.Binary):
+        sides = f": {_shown(compute(item.subject.left, lookup))} {item.subject.operator} {_shown(compute(item.subject.right, lookup))}"
+    return [_failure(item, f"expected `{item.subject.span.text}`, which does not hold{sides}")]
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What names mean in an expectation: results of the fit, moments of beliefs."""
+
+    posterior: Posterior
+
+    def __call__(self, e: tree.Expression) -> Any:
+        posterior = self.posterior
+        if isinstance(e, tree.Name) and e.name in RESULTS:
+            value = getattr(posterior, e.name)
+            if value is None:
+                raise AimError([Diagnostic("AIM0803", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")])
+            return np.asarray(value)
+        if isinstance(e, tree.Call) and len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile"):
+            subject = e.arguments[0].value
+            name, indices = named(subject)
+            if name is None:
+                return None
+            if name not in posterior:
+                raise AimError([Diagnostic("AIM0804", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))])
+            belief = posterior[name]
+            if e.function.name == "quantile":
+                value = belief.quantile(float(compute(e.arguments[1].value, self)))
+            else:
+                value = getattr(belief, MOMENTS[e.function.name])
+            return np.asarray(value)[tuple(int(compute(i, self)) for i in indices)]
+        if isinstance(e, tree.Call) and e.function.name == "prob":
+            return self.probability(e)
+        return None
+
+    def probability(self, e: tree.Call) -> np.ndarray:
+        """`prob(z[0] == cue)`: the probability of a member."""
+        comparison = e.arguments[0].value
+        if not isinstance(comparison, tree.Binary) or comparison.operator != "==":
+            raise AimError([Diagnostic("AIM0801", "`prob` takes a comparison with a member: `prob(z[0] == 1)`", e.span)])
+        name, indices = named(comparison.left)
+        if name is None or name not in self.posterior:
+            raise AimError([Diagnostic("AIM0804", "there is no belief in what `prob` names", comparison.left.span)])
+        belief = self.posterior[name]
+        p = np.asarray(belief.params["p"])
+        p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
+        member = compute(comparison.right, lambda _: None)
+        state = belief.members.index(member) if isinstance(member, str) and belief.members else int(member)
+        return p[tuple(int(compute(i, self)) for i in indices)][..., state]
+
+
+def named(e: tree.Expression) -> tuple[str | None, tuple[tree.Expression, ...]]:
+    """The name of a variable (dotted for one of a submodel) and its indices."""
+    if isinstance(e, tree.Index):
+        name, indices = named(e.base)
+        return name, (*indices, *e.indices)
+    if isinstance(e, tree.Attribute):
+        name, indices = named(e.base)
+        return (f"{name}.{e.name}" if name else None), indices
+    return (e.name, ()) if isinstance(e, tree.Name) else (None, ())
+
+
+def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) -> list[str]:
+    name, indices = named(item.subject)
+    if name is None or name not in posterior:
+        raise AimError([Diagnostic("AIM0804", f"there is no belief in `{item.subject.span.text}`", item.subject.span, "beliefs: " + ", ".join(posterior.names))])
+    assert isinstance(item.value, tree.Call)
+    belief, call = posterior[name], item.value
+    wanted_family = "Gamma" if call.function.name == "Exponential" else call.function.name
+    if belief.family != wanted_family:
+        return [_failure(item, f"expected `{name}` to be a {call.function.name}, but it is a {belief.family}")]
+    signature = DISTRIBUTIONS[call.function.name]
+    place = tuple(int(compute(i, lookup)) for i in indices)
+    within = float(compute(item.within, lookup)) if item.within is not None else None
+    messages = []
+    for k, argument in enumerate(call.arguments):
+        parameter = argument.name or (signature.slots[k][0].name)
+        value = np.asarray(compute(argument.value, lookup))
+        key, value = reported(call.function.name, parameter, value, belief.params)
+        messages += _compare(item, f"{key} of {name}", np.asarray(belief.params[key])[place], value, within)
+    return messages
+
+
+def reported(distribution: str, parameter: str, value: np.ndarray, params: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
+    """A parameter of an alternative parametrisation as the one that results report."""
+    changes: dict[tuple[str, str], Callable[[], tuple[str, np.ndarray]]] = {
+        ("Normal", "var"): lambda: ("sd", np.sqrt(value)),
+        ("Normal", "precision"): lambda: ("sd", value**-0.5),
+        ("Gamma", "scale"): lambda: ("rate", 1 / value),
+        ("MvNormal", "precision"): lambda: ("cov", np.linalg.inv(value)),
+        ("MvNormal", "scale_tril"): lambda: ("cov", value @ value.T),
+    }
+    change = changes.get((distribution, parameter))
+    return change() if change and parameter not in params else (parameter, value)
+
+
+def _compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, within: float | None) -> list[str]:
+    if got.dtype.kind in "US" or wanted.dtype.kind in "US":
+        return [] if np.array_equal(got, wanted) else [_failure(item, f"{what} is {got}, expected {wanted}")]
+    try:
+        got, wanted = np.broadcast_arrays(got, wanted)
+    except ValueError:
+        return [_failure(item, f"{what} has the shape {list(got.shape)}, expected {list(wanted.shape)}")]
+    limit = within if within is not None else TOLERANCE * np.maximum(1.0, np.abs(wanted))
+    gap = np.abs(got - wanted)
+    if np.all(gap <= limit):
+        return []
+    worst = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap - limit)), gap.shape) if gap.shape else ()
+    at = "".join(f"[{i}]" for i in worst)
+    return [_failure(item, f"{what}{at} is {_shown(got[worst])}, expected {_shown(wanted[worst])} within {np.broadcast_to(limit, gap.shape)[worst]:.3g}")]
+
+
+def _shown(value: Any) -> str:
+    array = np.asarray(value)
+    return f"{float(array):.10g}" if array.ndim == 0 else np.array2string(array, threshold=8, precision=6)
+
+
+def _failure(item: tree.Expect, text: str) -> str:
+    return str(Diagnostic("AIM0805", text, item.span))

@@ -1,0 +1,85 @@
+"""From a plan to a posterior: the engine runs, and what it left is told as beliefs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppl.compiler.plan import Plan
+from ppl.engines.cache import use_compilation_cache
+from ppl.engines.double import in_double
+from ppl.engines.reports import Reporter
+from ppl.engines.vmp import Progress, Run, run_vmp
+from ppl.results.posterior import Posterior
+from ppl.source.diagnostics import AimError, Diagnostic
+
+IMPOSSIBLE = -1e25  # a bound below this holds the logarithm of a probability 0
+ROUNDING = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-4}
+
+
+@in_double
+def fit_plan(
+    plan: Plan,
+    *,
+    seed: int = 0,
+    iterations: int | None = None,
+    tolerance: float | None = None,
+    restarts: int | None = None,
+    dtype: Any = None,
+    start: dict[str, np.ndarray] | None = None,
+    progress: Progress | None = None,
+) -> Posterior:
+    """The posterior of a plan. Raises AimError where the data are impossible under the model."""
+    use_compilation_cache()
+    precision = np.dtype(dtype or np.float64)
+    run = run_vmp(
+        plan, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress
+    )
+    status, warnings = _status(plan, run)
+    _check_bound(plan, run, precision)
+    reporter = Reporter(plan, run, seed)
+    return Posterior(
+        model=plan.bound.model.name,
+        doc=plan.bound.model.doc,
+        engine=plan.engine,
+        exact=plan.exact,
+        status=status,
+        iterations=len(run.trace),
+        elbo_trace=run.trace,
+        plan=plan,
+        names=reporter.names,
+        believe=in_double(reporter.believe),
+        factor_energies=in_double(reporter.factor_energies),
+        seed=seed,
+        restarts=run.restarts,
+        seconds={"compile": run.compile_seconds, "run": run.run_seconds},
+        warnings=(*(d.message for d in plan.bound.warnings), *warnings),
+    )
+
+
+def _status(plan: Plan, run: Run) -> tuple[str, list[str]]:
+    if not np.isfinite(run.trace).all():
+        return "not finite", ["the bound is not finite: the fit stopped at a belief that is improper; try other priors or `restarts`"]
+    if plan.exact:
+        return "exact", []
+    if run.converged:
+        return "converged", []
+    return "iteration limit", [f"not converged in {len(run.trace)} sweeps: give more `iterations`, or a larger `tolerance`"]
+
+
+def _check_bound(plan: Plan, run: Run, precision: np.dtype) -> None:
+    """Data that cannot be; and a bound that falls, which would be a mistake of the engine."""
+    trace = run.trace
+    if len(trace) and trace[-1] < IMPOSSIBLE:
+        raise AimError([Diagnostic("AIM0806", "the data are impossible under this model: their probability is 0", None, "look for a probability 0 that an observation meets")])
+    finite = trace[np.isfinite(trace)]
+    falls = finite[:-1] - finite[1:]
+    allowed = ROUNDING[precision] * (1.0 + np.abs(finite[:-1]))
+    if plan.options.get("damping", 0.0) == 0.0 and (falls > allowed).any():
+        sweep = int(np.argmax(falls - allowed)) + 1
+        from ppl.engines.falling import blame
+
+        where = blame(plan, run, sweep)
+        text = f"the bound fell by {falls.max():.3g} nats at sweep {sweep + 1}, {where}; this is a mistake of ppl's, not of the model's"
+        raise AimError([Diagnostic("AIM0902", text, None, "please report it with the model; `use vmp(damping = 0.5)` may help meanwhile")])

@@ -1,0 +1,51 @@
+"""The model forwards: draws from the prior, and the log joint at a full assignment."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ppl.compiler.energies import energy_value, ready_factor
+from ppl.compiler.expectations import Layout
+from ppl.compiler.lowering import LatentEvaluator, lower_statement
+from ppl.compiler.plan import deterministic_definitions, random_statements
+from ppl.engines.double import in_double
+from ppl.engines.reports import draw_into
+from ppl.graph.bound import BoundModel
+from ppl.source.diagnostics import AimError, Diagnostic
+
+
+def prior_draws(bound: BoundModel, draws: int, *, seed: int) -> dict[str, np.ndarray]:
+    """Draws of every random and deterministic variable, `draws` first; observed values stand where they were given."""
+    model = bound.model
+    rng = np.random.default_rng(seed)
+    definitions = deterministic_definitions(model)
+    evaluator = LatentEvaluator(bound, {}, definitions)
+    evaluator.values = dict(bound.values)
+    for statement in random_statements(model):
+        draw_into(statement, evaluator.values, evaluator, rng, draws, bound)  # type: ignore[arg-type]
+    found: dict[str, np.ndarray] = {}
+    for name, variable in model.variables.items():
+        if variable.role == "random" and name not in definitions:
+            found[name] = evaluator.values[name].arranged(("draw",), {"draw": draws})
+        elif name in definitions:
+            value = evaluator.reference(name, (), None)
+            found[name] = np.broadcast_to(value.arranged(("draw",)), (draws, *bound.shape(variable)))
+    return found
+
+
+@in_double
+def log_joint(bound: BoundModel) -> float:
+    """log p of all random variables at the values given, in nats. Raises AimError where one has none."""
+    model = bound.model
+    statements = random_statements(model)
+    absent = [s.variable for s in statements if s.variable not in bound.values or not np.all(bound.observed[s.variable])]
+    if absent:
+        raise AimError([Diagnostic("AIM0807", f"the log joint needs a value of `{absent[0]}`", None, "give every random variable")])
+    definitions = deterministic_definitions(model)
+    layout = Layout({}, {})
+    total = 0.0
+    for statement in statements:
+        for one in lower_statement(statement, bound, {}, definitions, wanted=False):
+            total += float(energy_value(ready_factor(one, layout), {}, layout))
+    return -np.inf if total < -1e25 else total
+

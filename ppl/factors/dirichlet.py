@@ -1,0 +1,34 @@
+"""The Dirichlet distribution with a known concentration."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated
+from ppl.factors.factor import Factor
+from ppl.numerics.special import lgamma
+
+
+def energy(x: Any, concentration: Any) -> Plated:
+    """Σ (c - 1) E log x + log Γ(Σ c) - Σ log Γ(c)."""
+    c = concentration.value
+    return ((c - 1.0) * x.log).sum_value() + c.sum_value().map(lgamma) - c.map(lgamma).sum_value()
+
+
+def sample(rng: np.random.Generator, size: tuple[int, ...], concentration: Any) -> Any:
+    draws = rng.gamma(np.broadcast_to(concentration, (*size, concentration.shape[-1])))
+    return draws / draws.sum(axis=-1, keepdims=True)
+
+
+FACTOR = Factor(
+    name="Dirichlet",
+    family="Dirichlet",
+    parameters=("concentration",),
+    slots={"x": ("log",), "concentration": ("value",)},
+    energy=energy,
+    sample=sample,
+    event_rank=1,
+    parameter_rank={"concentration": 1},
+)

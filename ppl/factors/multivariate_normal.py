@@ -1,0 +1,37 @@
+"""The multivariate Normal with mean and precision matrix; `cov` and `scale_tril` are other names for the precision."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated, elementwise
+from ppl.factors.factor import LOG_2PI, Factor
+
+
+def energy(residual: Any, precision: Any) -> Plated:
+    """E log N(x | m, P⁻¹) = (E log|P| - D log 2π - tr(E P · E rrᵀ)) / 2, with r = x - m."""
+    size = residual.outer.shape[-1]
+    quadratic = elementwise(lambda a, b: a * b, precision.mean, residual.outer).sum_value(2)
+    return 0.5 * (precision.logdet - size * LOG_2PI) - 0.5 * quadratic
+
+
+def sample(rng: np.random.Generator, size: tuple[int, ...], mean: Any, precision: Any) -> Any:
+    dimension = precision.shape[-1]
+    root = np.linalg.cholesky(np.linalg.inv(precision))
+    return mean + np.matmul(root, rng.standard_normal((*size, dimension))[..., None])[..., 0]
+
+
+FACTOR = Factor(
+    name="MvNormal",
+    family="MvNormal",
+    parameters=("mean", "precision"),
+    slots={"residual": ("outer",), "precision": ("mean", "logdet")},
+    differences={"residual": ("x", "mean")},
+    conversions={"cov": ("precision", (("inverse",),)), "scale_tril": ("precision", (("gram",), ("inverse",)))},
+    energy=energy,
+    sample=sample,
+    event_rank=1,
+    parameter_rank={"mean": 1, "precision": 2},
+)

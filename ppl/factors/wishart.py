@@ -1,0 +1,43 @@
+"""The Wishart distribution of a precision matrix, with known degrees of freedom and scale (mean: df · scale)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated, elementwise
+from ppl.factors.factor import Factor
+from ppl.numerics.special import multivariate_lgamma
+
+LOG_2 = 0.6931471805599453
+
+
+def energy(x: Any, df: Any, scale: Any) -> Plated:
+    """(ν - D - 1)/2 E log|X| - tr(S⁻¹ E X)/2 - ν D/2 log 2 - ν/2 log|S| - log Γ_D(ν/2)."""
+    v, size = df.value, x.mean.shape[-1]
+    trace = elementwise(lambda a, b: a * b, scale.inverse, x.mean).sum_value(2)
+    normaliser = (0.5 * size * LOG_2) * v + 0.5 * (v * scale.logdet) + v.map(lambda a: multivariate_lgamma(a / 2, size))
+    return 0.5 * ((v - (size + 1.0)) * x.logdet) - 0.5 * trace - normaliser
+
+
+def sample(rng: np.random.Generator, size: tuple[int, ...], df: Any, scale: Any) -> Any:
+    """Bartlett's decomposition."""
+    d = scale.shape[-1]
+    df = np.broadcast_to(df, size)
+    factor = np.tril(rng.standard_normal((*size, d, d)), -1)
+    factor[..., np.arange(d), np.arange(d)] = np.sqrt(rng.chisquare(df[..., None] - np.arange(d)))
+    root = np.matmul(np.linalg.cholesky(scale), factor)
+    return np.matmul(root, np.swapaxes(root, -1, -2))
+
+
+FACTOR = Factor(
+    name="Wishart",
+    family="Wishart",
+    parameters=("df", "scale"),
+    slots={"x": ("mean", "logdet"), "df": ("value",), "scale": ("inverse", "logdet")},
+    energy=energy,
+    sample=sample,
+    event_rank=2,
+    parameter_rank={"scale": 2},
+)

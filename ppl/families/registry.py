@@ -1,0 +1,35 @@
+"""Every family by the name that the language and the results give it."""
+
+from __future__ import annotations
+
+from ppl.families.bernoulli import Bernoulli
+from ppl.families.beta import Beta
+from ppl.families.binomial import Binomial
+from ppl.families.categorical import Categorical
+from ppl.families.dirichlet import Dirichlet
+from ppl.families.family import Family
+from ppl.families.gamma import Gamma
+from ppl.families.inverse_gamma import InverseGamma
+from ppl.families.multinomial import Multinomial
+from ppl.families.multivariate_normal import MultivariateNormal
+from ppl.families.normal import Normal
+from ppl.families.poisson import Poisson
+from ppl.families.wishart import Wishart
+
+FAMILIES: dict[str, Family] = {
+    family.name: family
+    for family in (
+        Normal(),
+        MultivariateNormal(),
+        Gamma(),
+        InverseGamma(),
+        Beta(),
+        Dirichlet(),
+        Wishart(),
+        Bernoulli(),
+        Categorical(),
+        Binomial(),
+        Multinomial(),
+        Poisson(),
+    )
+}

@@ -1,0 +1,31 @@
+"""A model with its data: sizes settled, values in place, what is observed known entry by entry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ppl.semantics.typed import TypedModel, Variable
+from ppl.source.diagnostics import Diagnostic
+
+
+@dataclass(frozen=True)
+class BoundModel:
+    """`values` holds parameters, inputs and observed variables, shaped by their axes: numbers as float64, members as ordinals
+    (int64). A random variable is in `values` where any entry of it was given; `observed[name]` then says which entries were
+    (one bool for each plate entry: a vector value counts as one)."""
+
+    model: TypedModel
+    sizes: dict[str, int]  # by the key of the set
+    values: dict[str, np.ndarray] = field(repr=False)
+    observed: dict[str, np.ndarray] = field(repr=False)
+    warnings: tuple[Diagnostic, ...] = ()
+
+    def length(self, axis) -> int:
+        """The number of members along an axis of a variable."""
+        return self.sizes[axis.set.key] + axis.extra if axis.set is not None else axis.size
+
+    def shape(self, variable: Variable) -> tuple[int, ...]:
+        """The lengths of a variable's axes, those of the plates first."""
+        return tuple(self.length(axis) for axis in variable.type.axes)

@@ -1,0 +1,86 @@
+"""Which variables an expression or a distribution mentions, and by which indices: what every edge of the graph comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ppl.semantics import typed
+
+Distribution = typed.DistributionCall | typed.DistributionChoice | typed.SubmodelCall
+
+
+def subexpressions(expression: typed.TypedExpression) -> tuple[typed.TypedExpression, ...]:
+    """The expressions directly inside this one."""
+    match expression:
+        case typed.Slice(low=low, high=high):
+            return (low, high)
+        case typed.Indexed(base=base, indices=indices):
+            return (base, *indices)
+        case typed.Apply(arguments=arguments):
+            return arguments
+        case typed.Stack(items=items):
+            return items
+        case typed.Comprehension(loops=loops, body=body):
+            return (*loop_bounds(loops), body)
+        case typed.Select(subjects=subjects, arms=arms):
+            return (*subjects, *(arm.value for arm in arms))
+        case _:
+            return ()
+
+
+def loop_bounds(loops: tuple[typed.Loop, ...]) -> tuple[typed.TypedExpression, ...]:
+    """The written bounds of loops, `1..T`: they may mention parameters."""
+    return tuple(bound for loop in loops for bound in (loop.low, loop.high) if bound is not None)
+
+
+def parts(distribution: Distribution) -> tuple[typed.TypedExpression, ...]:
+    """The expressions directly inside a distribution, those of its components and arms among them."""
+    match distribution:
+        case typed.DistributionCall(arguments=arguments, components=components):
+            return (*arguments.values(), *(e for component in components for e in parts(component)))
+        case typed.DistributionChoice(subjects=subjects, arms=arms):
+            return (*subjects, *(e for _, call in arms for e in parts(call)))
+        case typed.SubmodelCall(arguments=arguments):
+            return tuple(arguments.values())
+
+
+def statement_expressions(statement: typed.RandomStatement | typed.DeterministicStatement) -> tuple[typed.TypedExpression, ...]:
+    """Everything that a statement is made of but the variable that it defines."""
+    right = parts(statement.distribution) if isinstance(statement, typed.RandomStatement) else (statement.value,)
+    return (*right, *statement.indices, *loop_bounds(statement.loops))
+
+
+def uses(expression: typed.TypedExpression) -> Iterator[tuple[str, tuple[typed.TypedExpression, ...]]]:
+    """Each mention of a variable with its indices, in the order of the text; `mu[z[n]]` mentions `mu` and `z`."""
+    match expression:
+        case typed.VariableReference(name=name):
+            yield name, ()
+        case typed.Indexed(base=typed.VariableReference(name=name), indices=indices):
+            yield name, indices
+            for index in indices:
+                yield from uses(index)
+        case _:
+            for inner in subexpressions(expression):
+                yield from uses(inner)
+
+
+def statement_uses(
+    statement: typed.RandomStatement | typed.DeterministicStatement,
+) -> tuple[tuple[str, tuple[typed.TypedExpression, ...]], ...]:
+    return tuple(use for expression in statement_expressions(statement) for use in uses(expression))
+
+
+def distribution_name(distribution: Distribution) -> str:
+    """`Normal`, `Truncated(Normal)`, `Normal or StudentT` for the arms of a `match`, the name of a submodel."""
+    match distribution:
+        case typed.DistributionCall(name=name, components=components):
+            inner = _distinct(distribution_name(component) for component in components)
+            return f"{name}({', '.join(inner)})" if inner else name
+        case typed.DistributionChoice(arms=arms):
+            return " or ".join(_distinct(distribution_name(call) for _, call in arms))
+        case typed.SubmodelCall(model=model):
+            return model
+
+
+def _distinct(names: Iterator[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))

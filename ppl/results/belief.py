@@ -1,0 +1,122 @@
+"""Beliefs: the posterior of one variable, over its plates, in the language's own terms.
+
+A belief is a family with parameters, or draws where no family has that form (a function of latent variables, a prediction).
+Entries that were observed stand at their values with sd 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ppl.families.registry import FAMILIES
+
+
+@dataclass(frozen=True)
+class Belief:
+    """What is believed of a variable; arrays have its plates first.
+
+    `family` is a name of the language, or "Draws" or "Delta". `members` are the names of a Categorical's states.
+    `observed` marks the entries that were given, `values` holds them.
+    """
+
+    name: str
+    family: str
+    params: dict[str, np.ndarray]
+    members: tuple[str, ...] | None = None
+    observed: np.ndarray | None = field(default=None, repr=False)
+    values: np.ndarray | None = field(default=None, repr=False)
+    draws: np.ndarray | None = field(default=None, repr=False)
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The expected value. Of a Categorical it is that of the ordinal; its probabilities are `params["p"]`."""
+        return self._with_observed(self._moment("mean"))
+
+    @property
+    def var(self) -> np.ndarray:
+        """The variance of each entry."""
+        variance = self._moment("variance")
+        return variance if self.observed is None else np.where(_wide(self.observed, variance.ndim), 0.0, variance)
+
+    @property
+    def sd(self) -> np.ndarray:
+        return np.sqrt(np.maximum(self.var, 0.0))
+
+    @property
+    def mode(self) -> np.ndarray:
+        """The most probable value: for a Categorical the ordinal of the most probable member."""
+        if self.family == "Draws":
+            raise ValueError(f"`{self.name}` is known by draws, which have no mode")
+        if self.family == "Delta":
+            return self.params["value"]
+        if self.family == "Categorical":
+            return self._with_observed(np.asarray(self.params["p"]).argmax(axis=-1))
+        return self._with_observed(np.asarray(FAMILIES[self.family].mode(self.params)))
+
+    def quantile(self, q: float | np.ndarray) -> np.ndarray:
+        """The q-quantile of each entry; an array of q adds a first axis."""
+        if np.ndim(q):
+            return np.stack([self.quantile(float(one)) for one in np.asarray(q)])
+        if self.draws is not None:
+            return np.quantile(self.draws, q, axis=0)
+        if self.family == "Delta":
+            return self.params["value"]
+        if self.family == "Dirichlet":
+            return self._dirichlet_marginal(q)
+        if self.family in ("Categorical", "Wishart", "Multinomial"):
+            return np.quantile(self.sample(4000, seed=0), q, axis=0)
+        if self.family == "MvNormal":
+            params = {"mean": self.params["mean"], "sd": np.sqrt(np.diagonal(self.params["cov"], axis1=-2, axis2=-1))}
+            return np.asarray(FAMILIES["Normal"].quantile(params, q))
+        return self._with_observed(np.asarray(FAMILIES[self.family].quantile(self.params, q)))
+
+    def _dirichlet_marginal(self, q: float | np.ndarray) -> np.ndarray:
+        c = np.asarray(self.params["concentration"])
+        return np.asarray(FAMILIES["Beta"].quantile({"a": c, "b": c.sum(axis=-1, keepdims=True) - c}, q))
+
+    def interval(self, probability: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+        """The central interval that holds this probability, entry by entry."""
+        tail = (1 - probability) / 2
+        return self.quantile(tail), self.quantile(1 - tail)
+
+    def sample(self, n: int, *, seed: int = 0) -> np.ndarray:
+        """Draws, n first; entries of a joint block are drawn from their own marginals."""
+        rng = np.random.default_rng(seed)
+        if self.draws is not None:
+            return self.draws[rng.integers(len(self.draws), size=n)]
+        if self.family == "Delta":
+            return np.broadcast_to(self.params["value"], (n, *np.shape(self.params["value"])))
+        drawn = np.asarray(FAMILIES[self.family].sample(self.params, rng, n))
+        return self._with_observed(drawn)
+
+    def log_density(self, x: Any) -> np.ndarray:
+        """The log-density (or log-probability) of a value, entry by entry, in nats."""
+        if self.family in ("Draws", "Delta"):
+            raise ValueError(f"`{self.name}` has no density: it is known by {'draws' if self.family == 'Draws' else 'its value'}")
+        return np.asarray(FAMILIES[self.family].log_density(self.params, np.asarray(x)))
+
+    # ------------------------------------------------------------ parts
+    def _moment(self, which: str) -> np.ndarray:
+        if self.draws is not None:
+            return self.draws.mean(axis=0) if which == "mean" else self.draws.var(axis=0)
+        if self.family == "Delta":
+            value = np.asarray(self.params["value"], float)
+            return value if which == "mean" else np.zeros_like(value)
+        if self.family == "Categorical":
+            p = np.asarray(self.params["p"])
+            k = np.arange(p.shape[-1])
+            mean = (p * k).sum(axis=-1)
+            return mean if which == "mean" else (p * k**2).sum(axis=-1) - mean**2
+        return np.asarray(getattr(FAMILIES[self.family], which)(self.params))
+
+    def _with_observed(self, value: np.ndarray) -> np.ndarray:
+        if self.observed is None or self.values is None:
+            return value
+        return np.where(_wide(self.observed, value.ndim), self.values, value)
+
+
+def _wide(mask: np.ndarray, ndim: int) -> np.ndarray:
+    return mask.reshape(mask.shape + (1,) * max(0, ndim - mask.ndim))

@@ -1,0 +1,145 @@
+"""The stable text form of a typed model: what `ppl explain --stage typed` prints and golden files hold."""
+
+from __future__ import annotations
+
+from ppl.catalogue.functions import FUNCTIONS
+from ppl.semantics.typed import (
+    Apply,
+    Approximation,
+    Comprehension,
+    Constant,
+    DeterministicStatement,
+    DistributionCall,
+    DistributionChoice,
+    Indexed,
+    IndexReference,
+    IndexSet,
+    Loop,
+    Member,
+    RandomStatement,
+    Select,
+    SizeOf,
+    Slice,
+    Stack,
+    SubmodelCall,
+    Text,
+    TypedExpression,
+    TypedModel,
+    Variable,
+    VariableReference,
+)
+from ppl.semantics.types import name_type
+
+_NAMED_OPERATORS = ("not", "and", "or")
+
+
+def dump_model(model: TypedModel) -> str:
+    """The model, a line for each set, variable, statement and approximation."""
+    lines = [f"{model.kind} {model.name}"]
+    lines += [f"  set {_set(index_set, model)}" for index_set in model.sets.values()]
+    lines += [f"  {_variable(variable)}" for variable in model.variables.values()]
+    for statement in model.statements:
+        lines += [f"  {line}" for line in _statement(statement)]
+    lines += [f"  {_approximation(approximation)}" for approximation in model.approximations]
+    lines += [f"  cannot run yet: {diagnostic.message}" for diagnostic in model.unsupported]
+    return "\n".join(lines) + "\n"
+
+
+def _set(index_set: IndexSet, model: TypedModel) -> str:
+    if index_set.members is not None:
+        return index_set.key if index_set.key.startswith("{") else f"{index_set.key} = {{{', '.join(index_set.members)}}}"
+    if index_set.key in model.sizes:
+        default = model.sizes[index_set.key]
+        return f"{index_set.key}: size" + (f" = {text(default)}" if default is not None else "")
+    if index_set.size is not None:
+        bounds = f"{index_set.low}..{index_set.low + index_set.size}"
+        return bounds if bounds == index_set.key else f"{index_set.key} = {bounds}"
+    bound = index_set.size_name
+    return f"{index_set.key} = {index_set.low}..{bound}" if bound else f"{index_set.key} (size from the data)"
+
+
+def _variable(variable: Variable) -> str:
+    plates = f" ({variable.plates} plate{'s' if variable.plates != 1 else ''})" if variable.plates else ""
+    default = f" = {text(variable.default)}" if variable.default is not None else ""
+    return f"{variable.role} {variable.name}: {name_type(variable.type)}{plates}{default}"
+
+
+def _statement(statement: RandomStatement | DeterministicStatement) -> list[str]:
+    indices = f"[{', '.join(map(text, statement.indices))}]" if statement.indices else ""
+    loops = " ".join(f"for {_loop(loop)}" for loop in statement.loops)
+    head = f"{loops}: {statement.variable}{indices}" if loops else f"{statement.variable}{indices}"
+    if isinstance(statement, RandomStatement):
+        return [f"{head} ~ {distribution_text(statement.distribution)}"]
+    return [f"{head} = {text(statement.value)}"]
+
+
+def _loop(loop: Loop) -> str:
+    if loop.low is None and loop.high is None:
+        return f"{loop.name} in {loop.set.key}"
+    low = text(loop.low) if loop.low is not None else str(loop.set.low)
+    return f"{loop.name} in {low}..{text(loop.high) if loop.high is not None else loop.set.key}"
+
+
+def _approximation(approximation: Approximation) -> str:
+    label = f" as {approximation.label}" if approximation.label else ""
+    blocks = "".join(f" q({', '.join(block)})" for block in approximation.blocks)
+    separate = f" separate({', '.join(approximation.separate)})" if approximation.separate else ""
+    options = ", ".join(f"{name} = {value}" for name, value in approximation.options.items())
+    engine = f" use {approximation.engine}({options})" if approximation.engine else ""
+    return f"approximate{label}{blocks}{separate}{engine}"
+
+
+def distribution_text(distribution: DistributionCall | DistributionChoice | SubmodelCall) -> str:
+    match distribution:
+        case DistributionCall(name=name, arguments=arguments, components=components):
+            given = [f"{key} = {text(value)}" for key, value in arguments.items()]
+            return f"{name}({', '.join([*map(distribution_text, components), *given])})"
+        case SubmodelCall(model=model, arguments=arguments):
+            return f"{model}({', '.join(f'{key} = {text(value)}' for key, value in arguments.items())})"
+        case DistributionChoice(subjects=subjects, arms=arms):
+            shown = "; ".join(f"{_patterns(patterns)} -> {distribution_text(call)}" for patterns, call in arms)
+            return f"match {', '.join(map(text, subjects))} {{{shown}}}"
+
+
+def text(expression: TypedExpression) -> str:
+    """An expression in the form of the language, operators in full brackets."""
+    match expression:
+        case Constant(value=value):
+            return str(value).lower() if isinstance(value, bool) else repr(value)
+        case Text(value=value):
+            return f'"{value}"'
+        case Member(set=index_set, ordinal=ordinal):
+            return index_set.members[ordinal] if index_set.members else f"{index_set.key}#{ordinal}"
+        case SizeOf(set=index_set):
+            return f"size({index_set.key})"
+        case IndexReference(name=name) | VariableReference(name=name):
+            return name
+        case Slice(low=low, high=high):
+            return f"{text(low)}..{text(high)}"
+        case Indexed(base=base, indices=indices):
+            return f"{text(base)}[{', '.join(map(text, indices))}]"
+        case Apply(function=function, arguments=arguments):
+            return _application(function, tuple(map(text, arguments)))
+        case Stack(items=items):
+            return f"[{', '.join(map(text, items))}]"
+        case Comprehension(function=function, loops=loops, body=body):
+            return f"{function}({text(body)} for {', '.join(map(_loop, loops))})"
+        case Select(subjects=subjects, arms=arms):
+            shown = "; ".join(f"{_patterns(arm.patterns)} -> {text(arm.value)}" for arm in arms)
+            return f"match {', '.join(map(text, subjects))} {{{shown}}}"
+    raise TypeError(f"no text form for {type(expression).__name__}")
+
+
+def _application(function: str, arguments: tuple[str, ...]) -> str:
+    known = FUNCTIONS.get(function)
+    if function == "if":
+        return f"(if {arguments[0]} then {arguments[1]} else {arguments[2]})"
+    if known is None or not known.operator:
+        return f"{function}({', '.join(arguments)})"
+    if len(arguments) == 1:
+        return f"({known.operator} {arguments[0]})" if function in _NAMED_OPERATORS else f"({known.operator}{arguments[0]})"
+    return f"({arguments[0]} {known.operator} {arguments[1]})"
+
+
+def _patterns(patterns: tuple[tuple[int | float, ...] | None, ...]) -> str:
+    return ", ".join("_" if pattern is None else " | ".join(map(str, pattern)) for pattern in patterns)

@@ -1,0 +1,320 @@
+"""A model: its parameters, then its statements in order, each checked with what is defined by then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from ppl.catalogue.distributions import Support
+from ppl.semantics import agents, generalized, submodels, unsupported
+from ppl.semantics.calls import is_number
+from ppl.semantics.constants import broken_rule, fold
+from ppl.semantics.definitions import Leaf, define, leaves_of
+from ppl.semantics.distributions import distribution, is_random
+from ppl.semantics.expressions import as_member, elaborate
+from ppl.semantics.scope import FileNames, ModelNames, Scope, StatementNotes, backticked
+from ppl.semantics.sets import declare_sets, is_size, type_of
+from ppl.semantics.typed import (
+    DeterministicStatement,
+    IndexSet,
+    RandomStatement,
+    TypedExpression,
+    TypedModel,
+    ValueType,
+    Variable,
+)
+from ppl.semantics.types import joined, name_type, same_axes
+from ppl.source.diagnostics import Diagnostic, Findings, Related, did_you_mean
+from ppl.syntax import tree
+
+
+@dataclass
+class Written:
+    """What the check of a model's statements has produced so far."""
+
+    statements: list[RandomStatement | DeterministicStatement] = field(default_factory=list)
+    sizes: dict[str, TypedExpression | None] = field(default_factory=dict)
+    unsupported: list[Diagnostic] = field(default_factory=list)
+    exports: list[tree.Export] = field(default_factory=list)
+
+
+def check_model(declaration: tree.ModelDeclaration, file: FileNames, findings: Findings) -> TypedModel | None:
+    """The typed model, or None where it has errors, which are then among the findings."""
+    before = len(findings.errors)
+    model = ModelNames(file, findings)
+    declare_sets(model, declaration)
+    scope = Scope(model)
+    written = Written()
+    _parameters(declaration, scope, written)
+    leaves = _declared_first(leaves_of(declaration.body, scope), scope)
+    leaves = define(leaves, scope)
+    if declaration.kind == "agent":
+        agents.declare(leaves, scope)
+        written.unsupported.append(unsupported.agent(declaration))
+    for leaf in leaves:
+        _statement(leaf, declaration, scope, written)
+    if declaration.kind == "agent":
+        agents.check_whole(declaration, leaves, scope)
+    for export in written.exports:
+        _export(export, model)
+    if len(findings.errors) > before:
+        return None
+    return TypedModel(
+        declaration.name,
+        declaration.kind,
+        declaration.doc,
+        _sets_used(model, written),
+        written.sizes,
+        model.variables,
+        tuple(written.statements),
+        unsupported=tuple(written.unsupported),
+        span=declaration.span,
+    )
+
+
+# ------------------------------------------------------------------ parameters and inputs
+def _parameters(declaration: tree.ModelDeclaration, scope: Scope, written: Written) -> None:
+    seen: dict[str, tree.Parameter] = {}
+    for parameter in declaration.parameters:
+        if parameter.name in seen:
+            related = (Related(seen[parameter.name].span, "the first"),)
+            scope.findings.error("AIM0101", f"the parameter `{parameter.name}` is already defined", parameter.span, related=related)
+            continue
+        seen[parameter.name] = parameter
+        if is_size(parameter):
+            written.sizes[parameter.name] = _size_default(parameter, scope)
+        else:
+            _parameter(parameter, scope)
+
+
+def _size_default(parameter: tree.Parameter, scope: Scope) -> TypedExpression | None:
+    if parameter.default is None:
+        return None
+    default = elaborate(parameter.default, scope)
+    if default is None:
+        return None
+    value = fold(default, scope.model.constants)
+    whole = default.type.kind == "int" or (isinstance(value, int | float) and float(value).is_integer())
+    if (
+        default.type.axes
+        or (value is not None and (not whole or not isinstance(value, int | float) or value < 1))
+        or default.type.kind == "member"
+    ):
+        message = f"the size `{parameter.name}` is a whole number, 1 or more"
+        scope.findings.error("AIM0220", message, parameter.default.span)
+    return default
+
+
+def _parameter(parameter: tree.Parameter, scope: Scope) -> None:
+    declared = type_of(parameter.type, scope, elaborate) if parameter.type is not None else None
+    default = elaborate(parameter.default, scope, declared.member_of if declared else None) if parameter.default is not None else None
+    if (parameter.type is not None and declared is None) or (parameter.default is not None and default is None):
+        scope.model.broken.add(parameter.name)
+        return
+    if declared is None:
+        declared = ValueType("real") if default is None else _open_type(default.type)
+    elif default is not None:
+        default = default_fits(default, declared, parameter.name, scope)
+    scope.model.variables[parameter.name] = Variable(parameter.name, "parameter", declared, 0, default, span=parameter.span)
+
+
+def _open_type(default: ValueType) -> ValueType:
+    """A parameter without a type holds numbers of its default's shape, or members of its set."""
+    return default if default.kind == "member" else ValueType("real", default.axes)
+
+
+def default_fits(default: TypedExpression, declared: ValueType, name: str, scope: Scope) -> TypedExpression | None:
+    """The default as a value of the declared type, or None and an error."""
+    if getattr(default, "function", "") == "csv":
+        return default
+    if not same_axes(default.type.axes, declared.axes) and default.type.axes:
+        message = f"`{name}` is declared {name_type(declared)}, its default is {name_type(default.type)}"
+        scope.findings.error("AIM0220", message, default.span)
+        return None
+    if not default.type.axes and declared.axes and declared.kind != "member":
+        scope.findings.error("AIM0220", f"`{name}` is declared {name_type(declared)}, its default is a number", default.span)
+        return None
+    if declared.kind == "member" and declared.member_of is not None:
+        return as_member(default, declared.member_of, scope)
+    if not is_number(default, scope):
+        return None
+    value = fold(default, scope.model.constants)
+    support = _SUPPORT_OF_KIND.get(declared.kind)
+    rule = broken_rule(support, value) if support and value is not None else None
+    if rule is not None:
+        scope.findings.error("AIM0220", f"`{name}` is declared {name_type(declared)}: its default must be {rule}", default.span)
+        return None
+    return default
+
+
+_SUPPORT_OF_KIND: dict[str, Support] = {"positive": "positive", "unit": "unit", "bool": "binary"}
+
+
+def _declared_first(leaves: list[Leaf], scope: Scope) -> list[Leaf]:
+    """Inputs and networks enter the model before other statements define anything: they depend on no statement."""
+    for leaf in leaves:
+        if isinstance(leaf.statement, tree.Input):
+            _input(leaf.statement, scope)
+        elif isinstance(leaf.statement, tree.Network):
+            submodels.network(leaf.statement, scope)
+    return leaves
+
+
+def _input(statement: tree.Input, scope: Scope) -> None:
+    model = scope.model
+    if statement.name in model.variables:
+        related = (Related(model.variables[statement.name].span, f"`{statement.name}` is defined here first"),)
+        scope.findings.error("AIM0101", f"`{statement.name}` is already defined", statement.span, related=related)
+        return
+    declared = type_of(statement.type, scope, elaborate)
+    if declared is None:
+        model.broken.add(statement.name)
+        return
+    default = elaborate(statement.default, scope, declared.member_of) if statement.default is not None else None
+    checked = default_fits(default, declared, statement.name, scope) if default is not None else None
+    model.variables[statement.name] = Variable(statement.name, "input", declared, 0, checked, span=statement.span)
+
+
+# ------------------------------------------------------------------ statements
+def _statement(leaf: Leaf, declaration: tree.ModelDeclaration, scope: Scope, written: Written) -> None:
+    notes = StatementNotes({active.loop.name for active in leaf.loops})
+    inner = replace(scope, loops=leaf.loops, piece=leaf.piece, order=leaf.order, notes=notes)
+    statement = leaf.statement
+    match statement:
+        case tree.Random():
+            _random(statement, leaf, inner, written)
+        case tree.Deterministic():
+            _deterministic(statement, leaf, inner, written)
+        case tree.FactorStatement():
+            value = elaborate(statement.value, inner)
+            if value is not None and is_number(value, inner) and value.type.axes:
+                scope.findings.error(
+                    "AIM0219", f"a factor is a number, this is {name_type(value.type)}", statement.value.span, "write sum(…)"
+                )
+            written.unsupported.append(unsupported.factor(statement))
+        case tree.Export():
+            written.exports.append(statement)
+        case tree.Generalized():
+            generalized.check(statement, inner)
+            written.unsupported.append(unsupported.generalized(statement))
+        case tree.Network():
+            written.unsupported.append(unsupported.network(statement))
+        case tree.Input():
+            pass
+        case _ if declaration.kind == "agent":
+            agents.check_statement(leaf, inner)
+        case _:
+            word = statement.span.text.split()[0]
+            scope.findings.error(
+                "AIM0117", f"`{word}` stands in an agent, and this is a model", statement.span, "write `agent` for `model`"
+            )
+
+
+def _random(statement: tree.Random, leaf: Leaf, scope: Scope, written: Written) -> None:
+    if statement.target.primes:
+        scope.findings.error(
+            "AIM0113",
+            f"`{statement.target.name}` has no derivatives here",
+            statement.target.span,
+            "equations of motion stand in a `generalized` block",
+        )
+        return
+    found = distribution(statement.distribution, scope)
+    if leaf.piece is None:
+        return
+    if found is None:
+        scope.model.broken.add(leaf.piece.name)
+        return
+    call, value = found
+    _add_variable("random", value, leaf, scope)
+    scope.model.random.add(leaf.piece.name)
+    loops = tuple(active.loop for active in leaf.loops)
+    written.statements.append(RandomStatement(leaf.piece.name, leaf.piece.indices, loops, distribution=call, span=statement.span))
+    written.unsupported.extend(unsupported.of_distribution(call, scope))
+    submodels.add_variables(call, leaf.piece, scope)
+    _note_recursion(leaf, scope, written)
+
+
+def _deterministic(statement: tree.Deterministic, leaf: Leaf, scope: Scope, written: Written) -> None:
+    value = elaborate(statement.value, scope)
+    if leaf.piece is None:
+        return
+    if value is None:
+        scope.model.broken.add(leaf.piece.name)
+        return
+    name = leaf.piece.name
+    _add_variable("deterministic", value.type, leaf, scope)
+    if is_random(value, scope):
+        scope.model.random.add(name)
+    folded = fold(value, scope.model.constants) if not leaf.piece.places else None
+    if folded is not None:
+        scope.model.constants[name] = folded
+    loops = tuple(active.loop for active in leaf.loops)
+    written.statements.append(DeterministicStatement(name, leaf.piece.indices, loops, value=value, span=statement.span))
+    _note_recursion(leaf, scope, written)
+
+
+def _note_recursion(leaf: Leaf, scope: Scope, written: Written) -> None:
+    if scope.notes.earlier and leaf.piece is not None:
+        written.unsupported.append(unsupported.recursion(leaf.piece, scope.notes.earlier[0]))
+
+
+def _add_variable(role, value: ValueType, leaf: Leaf, scope: Scope) -> None:
+    """The variable that a statement defines; further pieces of it must be of the same type."""
+    piece, model = leaf.piece, scope.model
+    assert piece is not None
+    if piece.name in model.broken:
+        return
+    plates = model.plates[piece.name]
+    before = model.variables.get(piece.name)
+    if before is None:
+        whole = ValueType(value.kind, (*plates, *value.axes), value.member_of)
+        model.variables[piece.name] = Variable(piece.name, role, whole, len(plates), span=piece.span)
+        return
+    own = ValueType(before.type.kind, before.type.axes[len(plates) :], before.type.member_of)
+    together = joined(own, value)
+    if together is None or before.role != role:
+        message = (
+            f"`{piece.span.text}` is {name_type(value)} here, {name_type(own)} above"
+            if together is None
+            else f"`{piece.name}` is {before.role} above"
+        )
+        scope.findings.error("AIM0215", message, piece.span, related=(Related(before.span, "the first definition"),))
+        return
+    whole = ValueType(together.kind, (*plates, *together.axes), together.member_of)
+    model.variables[piece.name] = replace(before, type=whole)
+
+
+def _export(export: tree.Export, model: ModelNames) -> None:
+    if export.name not in model.variables and export.name not in model.broken:
+        hint = did_you_mean(export.name, model.variables) or f"it has {backticked(model.variables)}"
+        model.findings.error("AIM0119", f"nothing here is called `{export.name}`", export.span, hint)
+
+
+# ------------------------------------------------------------------ sets
+def _sets_used(model: ModelNames, written: Written) -> dict[str, IndexSet]:
+    """Every set that axes, loops and members of the model use, by key."""
+    found: dict[str, IndexSet] = {}
+    for name in written.sizes:
+        found[name] = model.sets[name]
+    for variable in model.variables.values():
+        found |= sets_in(variable.type)
+    for statement in written.statements:
+        found |= sets_in(statement)
+    for index_set in list(found.values()):
+        if index_set.size_name is not None and index_set.size_name not in found:
+            found[index_set.size_name] = model.sets.get(index_set.size_name, IndexSet(index_set.size_name, span=index_set.span))
+    return found
+
+
+def sets_in(value: object) -> dict[str, IndexSet]:
+    """The index sets anywhere inside a typed value."""
+    if isinstance(value, IndexSet):
+        return {value.key: value}
+    if isinstance(value, dict):
+        value = tuple(value.values())
+    if isinstance(value, tuple):
+        return {key: found for item in value for key, found in sets_in(item).items()}
+    attributes = getattr(value, "__dataclass_fields__", None)
+    if attributes is None or isinstance(value, Diagnostic):
+        return {}
+    return {k: s for name in attributes if name != "span" for k, s in sets_in(getattr(value, name)).items()}

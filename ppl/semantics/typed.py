@@ -1,0 +1,277 @@
+"""The typed model: every name, index set, shape and support is known; sizes stay symbolic until data are bound.
+
+Expressions here have few kinds: names are resolved, functions of the file are inlined, tables are filled in, operators are
+functions of the catalogue. Indices of loops are renamed so that each is unique within its statement.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ppl.source.diagnostics import Diagnostic
+from ppl.source.text import Span
+from ppl.syntax import tree
+
+
+@dataclass(frozen=True)
+class IndexSet:
+    """A finite set. `size` is None where data, a parameter or `length` gives it.
+
+    Members are ordinals 0 … size-1 inside the engine; `members` are their names, or `low` is the number of the first.
+    Two sets are the same where `key` is: a declared set by its name, a written-out one by its members.
+    """
+
+    key: str  # "N", "Place", "{left, right}", "0..3"
+    size: int | None = None
+    members: tuple[str, ...] | None = None
+    low: int = 0
+    size_name: str | None = None  # `type Cell = 0..M`: the parameter of type size that gives the upper bound
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of an array: the members of a set (and `extra` more: `z[t + 1]`), or an anonymous length.
+
+    `set` None is an anonymous axis; its `size` is None where it cannot be known before data are bound.
+    """
+
+    set: IndexSet | None = None
+    extra: int = 0
+    size: int | None = None
+
+
+Kind = Literal["real", "int", "bool", "positive", "unit", "simplex", "posdef", "member"]
+
+
+@dataclass(frozen=True)
+class ValueType:
+    """What a value is: its kind, its axes (plates first, then those of the value), and the set of a member."""
+
+    kind: Kind = "real"
+    axes: tuple[Axis, ...] = ()
+    member_of: IndexSet | None = None
+
+
+# ------------------------------------------------------------------ expressions
+@dataclass(frozen=True)
+class TypedExpression:
+    span: Span = field(compare=False, repr=False, kw_only=True)
+    type: ValueType = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Constant(TypedExpression):
+    value: float | int | bool
+
+
+@dataclass(frozen=True)
+class Text(TypedExpression):
+    """A string: only the name of a file in `csv`."""
+
+    value: str
+
+
+@dataclass(frozen=True)
+class Member(TypedExpression):
+    """A member of a set by its name: a number only as its ordinal."""
+
+    set: IndexSet
+    ordinal: int
+
+
+@dataclass(frozen=True)
+class SizeOf(TypedExpression):
+    set: IndexSet
+
+
+@dataclass(frozen=True)
+class IndexReference(TypedExpression):
+    """The index of a loop; its value is the member's number (ordinal + low)."""
+
+    name: str  # unique within the statement
+
+
+@dataclass(frozen=True)
+class VariableReference(TypedExpression):
+    """A parameter, an input, a random or a deterministic variable, whole."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Slice(TypedExpression):
+    low: TypedExpression
+    high: TypedExpression
+
+
+@dataclass(frozen=True)
+class Indexed(TypedExpression):
+    """`base[i, j]`; fewer indices than axes keep the rest."""
+
+    base: TypedExpression
+    indices: tuple[TypedExpression, ...]
+
+
+@dataclass(frozen=True)
+class Apply(TypedExpression):
+    """A function of the catalogue; operators have names there:
+
+    add subtract multiply divide remainder matmul power negate equal not_equal less less_equal greater greater_equal
+    not and or if (condition, then, otherwise).
+    """
+
+    function: str
+    arguments: tuple[TypedExpression, ...]
+
+
+@dataclass(frozen=True)
+class Stack(TypedExpression):
+    """A written-out vector (of numbers, or of equal shapes); a table over a set with zeros filled in."""
+
+    items: tuple[TypedExpression, ...]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`n in N`, `t in 1..T`: the index runs over `set` from ordinal `low` to before `high` (None: its size)."""
+
+    name: str
+    set: IndexSet
+    low: TypedExpression | None = None
+    high: TypedExpression | None = None
+    span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Comprehension(TypedExpression):
+    """`sum(body for k in K)`; `function` is sum, prod, mean, min, max or logsumexp."""
+
+    function: str
+    loops: tuple[Loop, ...]
+    body: TypedExpression
+
+
+@dataclass(frozen=True)
+class SelectArm:
+    """For each subject the values that fit (numbers; ordinals for members), or None for any."""
+
+    patterns: tuple[tuple[int | float, ...] | None, ...]
+    value: TypedExpression
+
+
+@dataclass(frozen=True)
+class Select(TypedExpression):
+    """`match`: the first arm that fits counts. Known to cover every case where the subjects' sets are finite."""
+
+    subjects: tuple[TypedExpression, ...]
+    arms: tuple[SelectArm, ...]
+
+
+# ------------------------------------------------------------------ distributions
+@dataclass(frozen=True)
+class DistributionCall:
+    """A distribution of the catalogue with its arguments by parameter name, as the user parametrised it.
+
+    `match` and `if` over arms with one distribution and one parametrisation are pushed into the arguments as Select.
+    Distributions among the arguments (Mixture, Truncated, Ordered) stand in `components`.
+    """
+
+    name: str
+    arguments: dict[str, TypedExpression] = field(hash=False)
+    components: tuple[DistributionCall, ...] = ()
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class DistributionChoice:
+    """`match` whose arms hold different distributions."""
+
+    subjects: tuple[TypedExpression, ...]
+    arms: tuple[tuple[tuple[tuple[int | float, ...] | None, ...], DistributionCall], ...]
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class SubmodelCall:
+    model: str
+    arguments: dict[str, TypedExpression] = field(hash=False)
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+# ------------------------------------------------------------------ statements
+@dataclass(frozen=True)
+class Variable:
+    """`type.axes` are the plates' axes (`plates` of them) and then the value's own."""
+
+    name: str
+    role: Literal["parameter", "input", "random", "deterministic"]
+    type: ValueType
+    plates: int = 0
+    default: TypedExpression | None = None
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class TypedStatement:
+    """Defines `variable[indices]` for each member of the loops."""
+
+    variable: str
+    indices: tuple[TypedExpression, ...]
+    loops: tuple[Loop, ...]
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class RandomStatement(TypedStatement):
+    distribution: DistributionCall | DistributionChoice | SubmodelCall
+
+
+@dataclass(frozen=True)
+class DeterministicStatement(TypedStatement):
+    value: TypedExpression
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """An `approximate` block, its names checked. `blocks` hold variable names."""
+
+    label: str | None
+    blocks: tuple[tuple[str, ...], ...]
+    separate: tuple[str, ...]  # variables written with an index, q(a[n]): factorised over the plate
+    engine: str | None
+    options: dict[str, float | bool | str] = field(hash=False)
+    span: Span = field(compare=False, repr=False, kw_only=True)
+    engine_span: Span | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class TypedModel:
+    name: str
+    kind: Literal["model", "agent"]
+    doc: str | None
+    sets: dict[str, IndexSet]  # by key: all that its axes and loops use
+    sizes: dict[str, TypedExpression | None]  # parameters of type `size`, by the key of their set, with their defaults
+    variables: dict[str, Variable]  # in the order of definition, parameters (but sizes) first
+    statements: tuple[RandomStatement | DeterministicStatement, ...]  # in the order of the file, plates flattened
+    approximations: tuple[Approximation, ...] = ()
+    unsupported: tuple[Diagnostic, ...] = ()  # what parses and is checked but cannot run yet: `ppl run` stops with these
+    warnings: tuple[Diagnostic, ...] = ()
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+    @property
+    def parameters(self) -> dict[str, Variable]:
+        return {name: v for name, v in self.variables.items() if v.role == "parameter"}
+
+
+@dataclass(frozen=True)
+class TypedFile:
+    """A checked file. Tests, fits and runs keep their syntax: their names are checked, their values are computed when run."""
+
+    models: dict[str, TypedModel]
+    tests: tuple[tree.TestDeclaration, ...] = ()
+    fits: tuple[tree.FitLine, ...] = ()
+    runs: tuple[tree.RunLine, ...] = ()
+    imported: dict[str, TypedModel] = field(default_factory=dict)  # from other files: tests may fit them, models may use them
+    warnings: tuple[Diagnostic, ...] = ()

@@ -1,0 +1,98 @@
+"""What a command works on: a model of a file, and what it is given by --data, by --set, or by the file's own `fit` line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.library import find_file
+from ppl.tools.messages import show_diagnostics
+from ppl.tools.settings import settings_of
+
+if TYPE_CHECKING:
+    from ppl.api import Model, SourceFile
+    from ppl.graph.dataset import Dataset
+    from ppl.syntax import tree
+
+FIT_OPTIONS = ("engine", "seed", "progress", "dtype", "iterations", "tolerance", "restarts", "approximation", "start", "datasets")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A model with what it is given. `from_file` says that this is what a line of the file says."""
+
+    file: SourceFile
+    model: Model
+    datasets: Sequence[Dataset] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    line: Mapping[str, Any] = field(default_factory=dict)
+    from_file: bool = False
+
+    @property
+    def observes(self) -> bool:
+        """Whether anything that may hold observations is given."""
+        return bool(self.datasets) or self.from_file or bool(_random(self.model) & _roots(self.settings))
+
+    @property
+    def by_name(self) -> dict[str, Any]:
+        """The settings that can be passed as keywords."""
+        return {name: value for name, value in self.settings.items() if name not in FIT_OPTIONS}
+
+    @property
+    def mapping(self) -> dict[str, Any] | None:
+        """The values of the file's line, and settings whose name is that of an option of `fit`."""
+        clashing = {name: value for name, value in self.settings.items() if name in FIT_OPTIONS}
+        return {**self.line, **clashing} or None
+
+
+def gather(file_name: str, model_name: str | None, data: Sequence[str], pairs: tuple[tuple[str, Any], ...]) -> Inputs:
+    """Reads the file and the data. Raises AimError with what is wrong with either."""
+    from ppl.api import load_file
+
+    file = load_file(find_file(file_name))
+    show_diagnostics(file.warnings)
+    settings, datasets = settings_of(pairs, "--set"), read_all(data)
+    line = None if datasets else fit_line(file, model_name)
+    model = file.named(line.model.name) if line is not None else file.model(model_name or _ran(file))
+    if line is None or _random(model) & _roots(settings):
+        return Inputs(file, model, datasets, settings)
+    from ppl.api import line_values
+
+    return Inputs(file, model, datasets, settings, dict(line_values(line, model.typed, file.folder)), from_file=True)
+
+
+def read_all(paths: Sequence[str]) -> list[Dataset]:
+    """All data files; the mistakes of all of them at once."""
+    from ppl.graph.readers import read
+
+    found: list[Dataset] = []
+    wrong: list[Diagnostic] = []
+    for path in paths:
+        try:
+            found.append(read(path))
+        except AimError as error:
+            wrong += error.diagnostics
+    if wrong:
+        raise AimError(wrong)
+    return found
+
+
+def fit_line(file: SourceFile, model_name: str | None) -> tree.FitLine | None:
+    """The first `fit` line of the file, or of the model that was named."""
+    return next((line for line in file.typed.fits if model_name in (None, line.model.name)), None)
+
+
+def _ran(file: SourceFile) -> str | None:
+    """The agent of the file's first `run` line."""
+    return next((line.model.name for line in file.typed.runs if line.model.name in file.typed.models), None)
+
+
+def _random(model: Model) -> set[str]:
+    return {v.name for v in model.typed.variables.values() if v.role == "random"}
+
+
+def _roots(settings: Mapping[str, Any]) -> set[str]:
+    """The variables that settings speak of: `y` for `y[0]`."""
+    return {name.partition("[")[0] for name in settings}

@@ -1,0 +1,100 @@
+"""`ppl run`: from a file and data to a posterior that a person, or a program, reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ppl.source.diagnostics import AimError
+from ppl.source.writing import unwritable, write_atomically
+from ppl.tools.inputs import Inputs, gather
+from ppl.tools.messages import say
+from ppl.tools.options import data_option, file_argument, format_option, set_option
+from ppl.tools.posterior_text import draws_text, posterior_text
+from ppl.tools.progress import progress_line
+from ppl.tools.settings import Setting
+
+if TYPE_CHECKING:
+    from ppl.results.posterior import Posterior
+
+PRIOR_DRAWS = 1000
+
+
+@click.command()
+@file_argument
+@data_option
+@set_option
+@click.option("--engine", metavar="ENGINE", help="exact or vmp, instead of what the file or the compiler chooses.")
+@click.option("--approximation", metavar="LABEL", help="The `approximate` block with this label.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random starts and draws.")
+@click.option("--iterations", type=click.IntRange(min=1), help="At most so many sweeps.")
+@click.option("--tolerance", type=click.FloatRange(min=0), help="Relative change of the bound at which it has converged.")
+@click.option("--restarts", type=click.IntRange(min=1), help="So many starts, of which the best is kept.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write posterior.json, summary.txt and graph.svg there.")
+@click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Of an agent: act for N steps.")
+@click.option("--where", multiple=True, type=Setting(), help="Of an agent's world: the value of a state.")
+@format_option
+def run(
+    file: str,
+    name: str | None,
+    data: tuple[str, ...],
+    values: tuple[tuple[str, Any], ...],
+    seed: int,
+    out: Path | None,
+    steps: int | None,
+    where: tuple[tuple[str, Any], ...],
+    form: str,
+    **options: Any,
+) -> int:
+    """Fit a model and print the posterior.
+
+    Without data it is what the file's `fit` line says; where there is none, draws from the prior.
+    """
+    inputs = gather(file, name, data, values)
+    model = inputs.model
+    if model.typed.unsupported:
+        raise AimError(model.typed.unsupported)
+    if steps is not None or where:
+        raise click.UsageError(f"--steps and --where are for agents; `{model.name}` is a model")
+    if not inputs.observes:
+        _show_prior(inputs, seed, form)
+        return 0
+    with progress_line() as progress:
+        posterior = model.fit(inputs.mapping, datasets=inputs.datasets, seed=seed, progress=progress, **options, **inputs.by_name)
+    if inputs.from_file and form == "text":
+        say(f"the data are those of the `fit` line in {inputs.file.source.name}\n")
+    click.echo(json_text(posterior.to_json()) if form == "json" else posterior_text(posterior))
+    if out is not None:
+        _write(out, posterior, inputs)
+    return 0 if posterior.converged else 3
+
+
+def _show_prior(inputs: Inputs, seed: int, form: str) -> None:
+    why = f"no data are given and {inputs.file.source.name} has no `fit` line"
+    draws = inputs.model.sample(PRIOR_DRAWS, seed=seed, datasets=inputs.datasets, **inputs.by_name)
+    if form == "text":
+        click.echo(draws_text(inputs.model.name, inputs.model.doc, draws, why))
+        return
+    beliefs = {name: {"family": "Draws", "mean": drawn.mean(axis=0).tolist(), "sd": drawn.std(axis=0).tolist()} for name, drawn in draws.items()}
+    told = {"model": inputs.model.name, "engine": "prior", "draws": PRIOR_DRAWS, "seed": seed, "beliefs": beliefs}
+    click.echo(json_text({**told, "warnings": [f"{why}: these are draws from the prior"]}))
+
+
+def json_text(value: dict[str, Any]) -> str:
+    """One JSON object; arrays stay on one line, so that the text can be read."""
+    inner = ",\n".join(f" {json.dumps(key)}: {json.dumps(part, ensure_ascii=False)}" for key, part in value.items())
+    return f"{{\n{inner}\n}}"
+
+
+def _write(folder: Path, posterior: Posterior, inputs: Inputs) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AimError([unwritable(folder, error)]) from error
+    write_atomically(folder / "posterior.json", json_text(posterior.to_json()) + "\n")
+    write_atomically(folder / "summary.txt", click.unstyle(posterior_text(posterior)) + "\n")
+    inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name).render(folder / "graph.svg")
+    say(f"wrote posterior.json, summary.txt and graph.svg to {folder}")
