@@ -63,6 +63,7 @@ def load_file(path: str | Path) -> SourceFile:
 def check_source(source: SourceText, folder: Path | None) -> SourceFile:
     """A checked source. Raises `AimError` with every mistake of it at once."""
     parsed, findings = parse_text(source)
+    findings.raise_errors()  # a tree with holes would only lead to unknown names
     typed = check(parsed, findings, load_import=lambda module: find_import(module, folder))
     findings.raise_errors()
     return SourceFile(source, folder, parsed, typed, findings.warnings)

@@ -20,7 +20,7 @@ from ppl.compiler.blocks import Block
 from ppl.compiler.energies import ReadyFactor, energy_value, ready_factor
 from ppl.compiler.expectations import Layout
 from ppl.compiler.hoisting import hoist
-from ppl.compiler.latents import LatentVariable
+from ppl.compiler.latents import FEATURES, LatentVariable
 from ppl.compiler.lowering import LoweredFactor
 from ppl.compiler.rows import Rows, collapsed_energy, labelled_pass, local_pass, make_rows
 from ppl.families.registry import FAMILIES
@@ -51,6 +51,7 @@ class Program:
     layout: Layout
     order: tuple[str, ...]  # names of the blocks, in the order of their updates
     data: Data
+    dtype: Any = np.float64
     damping: float = 0.0
 
     # ------------------------------------------------------------ which factors a block needs
@@ -83,39 +84,71 @@ class Program:
                     found[k] = name
         return found
 
+    @cached_property
+    def read_before_updated(self) -> frozenset[str]:
+        """Blocks whose moments are read before their first update: they must start at their priors, the others may start anywhere."""
+        neighbours: dict[str, set[str]] = {name: set() for name in self.order}
+        everything = [*self.data.factors, *(f.factor for rows in self.data.rows.values() for f in rows.factors)]
+        for f in everything:
+            names = {self.layout.block_of(v).name for v in f.variables}
+            for name in names:
+                neighbours[name] |= names - {name}
+        needed: set[str] = set()
+        updated: set[str] = set(self.data.rows)
+        queue = [n for name in self.data.rows for n in neighbours[name]]
+        for name in self.order:
+            if name not in self.data.rows:
+                queue += [n for n in neighbours[name] if n not in updated]
+                updated.add(name)
+        while queue:
+            name = queue.pop()
+            if name not in needed and name not in self.data.rows:
+                needed.add(name)
+                queue += [self.layout.block_of(v).name for f in self.prior_factors(name) for v in f.variables]
+        return frozenset(needed)
+
+    def prior_factors(self, name: str) -> list[ReadyFactor]:
+        """The plain factors that define the block's own variables."""
+        own = self.layout.blocks[name].variables
+        return [f for k in self.touching[name] for f in [self.data.factors[k]] if f.label.split(" ~ ")[0] in own]
+
     # ------------------------------------------------------------ before the first sweep
     def prepare(self, data: Data) -> dict[int, tuple[Any, Any]]:
         """Value at zero statistics and gradient of each factor that is its own message."""
         made = {}
         for k, name in self.linear.items():
-            zeros = jax.tree.map(jnp.zeros_like, self.blank_moments(name))
+            zeros = {k: np.zeros_like(v) for k, v in self.blank_moments(name).items()}
             made[k] = jax.value_and_grad(lambda m, f=data.factors[k], n=name: energy_value(f, {n: m}, self.layout))(zeros)
         return made
 
     def blank_moments(self, name: str) -> dict[str, Any]:
-        """Moments of a block that are proper and say little: what parents are before they have been updated."""
-        block = self.layout.blocks[name]
+        """Moments of a block before its first update: those of a point, so that no special function is needed."""
+        block, dtype = self.layout.blocks[name], self.dtype
+        event = self.layout.latents[block.variables[0]].event
         if block.kind == "Gaussian":
-            eye = jnp.broadcast_to(jnp.eye(block.size), (*block.batch, block.size, block.size))
-            return {"mean": jnp.zeros((*block.batch, block.size)), "cov": eye}
+            eye = np.broadcast_to(np.eye(block.size, dtype=dtype), (*block.batch, block.size, block.size))
+            return {"mean": np.zeros((*block.batch, block.size), dtype), "cov": eye}
         if block.kind == "table":
             shape = (*block.batch, *block.cardinalities)
-            return {"table": jnp.ones(shape) / np.prod(block.cardinalities)}
-        return self.family(name, self.data).expected_statistics(self.blank_natural(name))
+            return {"table": np.full(shape, 1.0 / np.prod(block.cardinalities), dtype)}
+        point = {"Beta": 0.5, "Dirichlet": 1.0 / max(event, default=1)}.get(block.kind, 1.0)
+        plain = np.eye(event[0], dtype=dtype) if block.kind == "Wishart" else np.asarray(point, dtype)
+        value = np.broadcast_to(plain, (*block.batch, *event))
+        features = {
+            "mean": lambda: value,
+            "log": lambda: np.log(value),
+            "log1m": lambda: np.log1p(-value),
+            "reciprocal": lambda: 1.0 / value,
+            "logdet": lambda: np.zeros(block.batch, dtype),
+        }
+        return {statistic: features[statistic]() for statistic in FEATURES[block.kind]}
 
     def blank_natural(self, name: str) -> dict[str, Any]:
-        block = self.layout.blocks[name]
-        variable = self.layout.latents[block.variables[0]]
-        size = variable.event[-1] if variable.event else 1
-        params = {
-            "Gamma": lambda: {"shape": np.ones(block.batch), "rate": np.ones(block.batch)},
-            "InverseGamma": lambda: {"shape": np.ones(block.batch), "scale": np.ones(block.batch)},
-            "Beta": lambda: {"a": np.ones(block.batch), "b": np.ones(block.batch)},
-            "Dirichlet": lambda: {"concentration": np.ones((*block.batch, size))},
-            "Wishart": lambda: {"df": np.full(block.batch, size + 1.0), "scale": np.broadcast_to(np.eye(size), (*block.batch, size, size))},
-            "Poisson": lambda: {"rate": np.ones(block.batch)},
-        }[block.kind]()
-        return self.family(name, self.data).natural_from(**params)
+        """Natural parameters of the right shapes, before the first update."""
+        block, moments = self.layout.blocks[name], self.blank_moments(name)
+        if block.kind == "Gaussian":
+            return {"precision": moments["cov"]}
+        return {} if block.kind == "table" else {k: np.zeros_like(v) for k, v in moments.items()}
 
     def family(self, name: str, data: Data) -> Any:
         return FAMILIES[self.layout.blocks[name].kind]
@@ -128,7 +161,7 @@ class Program:
         total = jnp.zeros(())
         for k in self.touching[name]:
             if prior_only and data.factors[k].label.split(" ~ ")[0] not in variables:
-                continue
+                continue  # the label names what the statement defines
             total = total + (linear_value(messages[k], own) if k in messages else energy_value(data.factors[k], moments, self.layout))
         if not prior_only:
             for other in self.rows_touching[name]:
@@ -175,22 +208,36 @@ class Program:
         return put(state, name, moments={"mean": mean, "cov": cov}, natural={"precision": precision}, entropy=entropy)
 
     # ------------------------------------------------------------ start, sweep, bound
+    @property
+    def starts_blank(self) -> bool:
+        """Whether nothing has to be computed before the first sweep."""
+        return not self.data.rows and not self.read_before_updated
+
     def start(self, data: Data, labels: Mapping[str, Any]) -> State:
-        """Every block at its prior, given those before it; `labels` starts blocks taken in rows from states of their members."""
-        state: State = {"moments": {n: self.blank_moments(n) for n in self.order}, "natural": {}, "entropy": {}, "sums": {}}
+        """The state before the first sweep: blocks that are read before they are updated stand at their priors.
+
+        `labels` starts discrete blocks from states of their members instead.
+        """
+        plain = [n for n in self.order if n not in data.rows]
+        state: State = {"moments": {n: self.blank_moments(n) for n in plain}, "natural": {}, "entropy": {}, "sums": {}}
         for name in self.order:
             if name in data.rows:
-                start = labels.get(name)
                 rows = data.rows[name]
-                sums = labelled_pass(rows, start) if start is not None else local_pass(rows, state["moments"], self.layout)
+                given = labels.get(name)
+                sums = local_pass(rows, state["moments"], self.layout) if given is None else labelled_pass(rows, given)
                 state = put(state, name, sums=sums)
             elif name in labels:
-                block = self.layout.blocks[name]
-                table = jax.nn.one_hot(labels[name], int(np.prod(block.cardinalities))).reshape(*block.batch, *block.cardinalities)
-                state = put(state, name, moments={"table": table}, natural={}, entropy=jnp.zeros(()))
-            else:
+                state = put(state, name, **self.labelled_table(name, labels[name]))
+            elif name in self.read_before_updated:
                 state = self.update(name, state, data, {}, prior_only=True)
+            else:
+                state = put(state, name, natural=self.blank_natural(name), entropy=np.zeros((), self.dtype))
         return state
+
+    def labelled_table(self, name: str, labels: Any) -> dict[str, Any]:
+        block = self.layout.blocks[name]
+        table = jax.nn.one_hot(labels, int(np.prod(block.cardinalities)), dtype=self.dtype)
+        return {"moments": {"table": table.reshape(*block.batch, *block.cardinalities)}, "natural": {}, "entropy": np.zeros((), self.dtype)}
 
     def sweep(self, state: State, data: Data, messages: Mapping[int, Any]) -> State:
         for name in self.order:
@@ -269,4 +316,4 @@ def make_program(
             taken.update(mine)
     plain = tuple(ready_factor(hoist(f), layout) for k, f in enumerate(factors) if k not in taken)
     data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), Data(plain, rows, {}))
-    return Program(layout, tuple(b.name for b in blocks), data, damping)
+    return Program(layout, tuple(b.name for b in blocks), data, np.dtype(dtype), damping)

@@ -22,6 +22,7 @@ TOLERANCE = 1e-10
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
 ITERATIONS = 1000
 BETWEEN_REPORTS = 25
+SMALL_DATA = 50_000  # numbers
 
 Progress = Callable[[int, float], None]
 
@@ -62,63 +63,75 @@ def run_vmp(
     program = make_program(plan.latents, plan.blocks, plan.factors, damping=float(options.get("damping", 0.0)), dtype=dtype)
     rng = np.random.default_rng(seed)
     labels = [{k: jnp.asarray(v) for k, v in (start or starting_labels(plan, rng)).items()} for _ in range(count)]
+    stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
+    still = STANDING_STILL if np.dtype(dtype) == np.float64 else 1e-3
     clock = time.perf_counter()
-    compiled = _compile(program, labels[0], limit, count)
+    begin, sweeps = _compiled(program, stacked, limit, several=count > 1)
     compile_seconds = time.perf_counter() - clock
     clock = time.perf_counter()
-    stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
-    carry = compiled["start"](program.data, stacked)
-    still = STANDING_STILL if np.dtype(dtype) == np.float64 else 1e-3
-    while not plan.exact:
-        done = int(np.max(carry["iterations"]))
+    carry, messages, done = begin(program.data, stacked), {}, 0
+    while done < limit and not np.all(carry["converged"]) and (done == 0 or np.any(np.isfinite(carry["bound"]))):
         stop = limit if progress is None else min(limit, done + BETWEEN_REPORTS)
-        carry = compiled["sweeps"](program.data, carry, stop, small, still)
+        carry, messages = sweeps(program.data, carry, stop, small, still)
         done = int(np.max(carry["iterations"]))
         if progress is not None:
             progress(done, float(np.max(carry["bound"])))
-        if bool(np.all(carry["converged"])) or done >= limit:
-            break
     best = int(np.argmax(np.nan_to_num(np.asarray(carry["bound"]), nan=-np.inf))) if count > 1 else 0
     chosen = jax.tree.map(lambda a: a[best], carry) if count > 1 else carry
-    swept = int(chosen["iterations"])
-    trace = np.asarray(chosen["trace"])[:swept]
+    trace = np.asarray(chosen["trace"])[: int(chosen["iterations"])]
     run_seconds = time.perf_counter() - clock
     converged = bool(chosen["converged"]) or plan.exact
-    return Run(program, chosen["state"], chosen["messages"], trace, converged, count, compile_seconds, run_seconds)
+    return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds)
 
 
-def _compile(program: Program, labels: dict[str, Any], limit: int, count: int) -> dict[str, Any]:
+def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
     """The compiled start and loop, for one start or for several side by side."""
 
     def begin(data: Data, given: dict[str, Any]) -> dict[str, Any]:
-        messages = program.prepare(data)
-        state = program.start(data, given)
-        state = program.sweep(state, data, messages)
-        bound = program.bound(state, data, messages)
-        trace = jnp.full((limit,), jnp.nan, bound.dtype).at[0].set(bound)
-        return {"state": state, "messages": messages, "bound": bound, "trace": trace, "iterations": jnp.asarray(1), "converged": jnp.asarray(False)}
-
-    def once(data: Data, carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
-        state = program.sweep(carry["state"], data, carry["messages"])
-        bound = program.bound(state, data, carry["messages"])
-        flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
-        moved = program.movement(state, carry["state"])
         return {
-            **carry,
+            "state": program.start(data, given),
+            "bound": np.asarray(-np.inf, program.dtype),
+            "trace": np.full((limit,), np.nan, program.dtype),
+            "iterations": np.asarray(0),
+            "converged": np.asarray(False),
+        }
+
+    def once(data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
+        state = program.sweep(carry["state"], data, messages)
+        bound = program.bound(state, data, messages)
+        flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
+        return {
             "state": state,
             "bound": bound,
             "trace": carry["trace"].at[carry["iterations"]].set(bound),
             "iterations": carry["iterations"] + 1,
-            "converged": flat & (moved <= still),
+            "converged": flat & (program.movement(state, carry["state"]) <= still),
         }
 
-    def sweeps(data: Data, carry: dict[str, Any], stop: Any, small: Any, still: Any) -> dict[str, Any]:
+    def sweeps(data: Data, carry: dict[str, Any], stop: Any, small: Any, still: Any) -> tuple[dict[str, Any], dict[int, Any]]:
+        messages = program.prepare(data)
+        carry = jax.tree.map(jnp.asarray, carry)
+
         def going(c: dict[str, Any]) -> Any:
-            return (c["iterations"] < stop) & ~c["converged"] & jnp.isfinite(c["bound"])
+            return (c["iterations"] < stop) & ~c["converged"] & (jnp.isfinite(c["bound"]) | (c["iterations"] == 0))
 
-        return jax.lax.while_loop(going, lambda c: once(data, c, small, still), carry)
+        return jax.lax.while_loop(going, lambda c: once(data, messages, c, small, still), carry), messages
 
-    if count > 1:
-        begin, sweeps = jax.vmap(begin, in_axes=(None, 0)), jax.vmap(sweeps, in_axes=(None, 0, None, None, None))
-    return {"start": jax.jit(begin), "sweeps": jax.jit(sweeps)}
+    options = compiler_options(program.data)
+    if several:
+        begin = jax.vmap(begin, in_axes=(None, 0))
+        sweeps = jax.vmap(sweeps, in_axes=(None, 0, None, None, None), out_axes=(0, None))
+    if several or labels or not program.starts_blank:
+        begin = jax.jit(begin).lower(program.data, labels).compile(compiler_options=options)
+        first = begin.out_info
+    else:
+        first = begin(program.data, labels)
+    return begin, jax.jit(sweeps).lower(program.data, first, limit, 0.0, 0.0).compile(compiler_options=options)
 
+
+def compiler_options(data: Data) -> dict[str, Any]:
+    """Small programs are compiled without the costly passes, which would take longer than they save."""
+    if jax.default_backend() != "cpu":
+        return {}
+    small = sum(np.size(leaf) for leaf in jax.tree.leaves(data)) < SMALL_DATA
+    return {"xla_cpu_parallel_codegen_split_count": 1} | ({"xla_backend_optimization_level": 0} if small else {})

@@ -70,7 +70,7 @@ class Binomial(Family):
         n, p = self.values(params)
         count = np.ceil(bdtrik(q, n, p))
         below = np.maximum(count - 1.0, 0.0)
-        return np.where(bdtr(below, n, p) >= q, below, count)
+        return np.where(bdtr(below, n.astype(int), p) >= q, below, count)
 
     def sample(self, params: Parameters, rng: np.random.Generator, size: int | tuple[int, ...]) -> np.ndarray:
         n, p = self.values(params)

@@ -72,7 +72,7 @@ class Family(ABC):
 
     def inner(self, natural: Natural, statistics: Mapping[str, Array]) -> Array:
         """⟨η, T⟩ over the plates, where 0 times infinity is 0: what is impossible and does not happen adds nothing."""
-        return sum((_product(natural[k], statistics[k], rank) for k, rank in self.statistic_rank.items()), jnp.zeros(()))
+        return jnp.asarray(sum(_product(natural[k], statistics[k], rank) for k, rank in self.statistic_rank.items()))
 
     # ------------------------------------------------------------ what reports ask for
     @abstractmethod

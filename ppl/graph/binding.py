@@ -85,19 +85,20 @@ def _complete(variable: Variable, value: np.ndarray, where: str, findings: Findi
     absent = missing(value)
     if not absent.any():
         return True
-    more = int(absent.sum()) - 1
-    message = (
-        f"{place_text(variable, first(absent))} is missing, but {variable.role} `{variable.name}` has no distribution to infer it from"
-    )
-    findings.error("AIM0612", message + (f" (and {more} more)" if more else ""), None, where=where,
-                   hint=f"give it, or write `{variable.name} ~ …` in the model",
-                   related=(Related(variable.span, f"`{variable.name}` is declared here"),))  # fmt: skip
+    more = f" (and {absent.sum() - 1} more)" if absent.sum() > 1 else ""
+    place, role = place_text(variable, first(absent)), variable.role
+    message = f"{place} is missing, but {role} `{variable.name}` has no distribution to infer it from{more}"
+    hint = f"give it, or write `{variable.name} ~ …` in the model"
+    declared = Related(variable.span, f"`{variable.name}` is declared here")
+    findings.error("AIM0612", message, None, hint, where=where, related=(declared,))
     return False
 
 
 def _observed(variable: Variable, value: np.ndarray, where: str, findings: Findings) -> np.ndarray | None:
     """Which entries of a random variable were observed, one for each entry of its plates."""
-    if value.dtype.kind == "f" and np.isfinite(value.sum()):  # a sum shows in one pass that nothing is missing
+    with np.errstate(all="ignore"):
+        total = value.sum()  # finite only where every entry is: one pass, and no array for the mask of what is missing
+    if value.dtype.kind == "f" and np.isfinite(total):
         return np.ones(value.shape[: variable.plates], dtype=bool)
     absent = missing(value)
     own = tuple(range(variable.plates, value.ndim))

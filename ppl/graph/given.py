@@ -59,10 +59,10 @@ def gather(model: TypedModel, datasets: Sequence[Dataset], settings: Dataset, fi
             before = taken.setdefault(key, item)
             if before is not item and before.where != settings.name:
                 _twice(written, before.where, item.where, findings)
-    for variable in model.variables.values():
-        if not any(isinstance(item, Given) and item.variable is variable for item in taken.values()):
-            _read_default(variable, taken, findings)
-    values = tuple(sorted((i for i in taken.values() if isinstance(i, Given)), key=lambda i: len(i.indices) > 0))
+    given = [item for item in taken.values() if isinstance(item, Given)]
+    named = {item.variable.name for item in given}
+    files = (_from_file(variable, findings) for name, variable in model.variables.items() if name not in named)
+    values = tuple(sorted((*given, *filter(None, files)), key=lambda item: len(item.indices) > 0))
     return AllGiven(_without_hidden(values, settings.name, findings), {i.written: i for i in taken.values() if isinstance(i, GivenSize)})
 
 
@@ -85,8 +85,8 @@ def _addressed(model: TypedModel, written: str, value: np.ndarray, dataset: Data
     if variable.role == "deterministic":
         message = f"`{name}` is deterministic, so it cannot be given: the model computes it"
         place = Related(variable.span, f"`{name}` is defined here")
-        findings.error("AIM0606", message, None, f"leave it out, or define it with `~` to observe it; it can be read as `{name}` in the results",
-                       where=dataset.name, related=(place,))  # fmt: skip
+        hint = "leave it out, or define it with `~` to observe it"
+        findings.error("AIM0606", message, None, hint, where=dataset.name, related=(place,))
         return None
     indices = tuple(i.strip() for i in entry["indices"].split(",")) if entry else ()
     if len(indices) > len(variable.type.axes):
@@ -97,32 +97,32 @@ def _addressed(model: TypedModel, written: str, value: np.ndarray, dataset: Data
     return Given(written, variable, _in_order(value, variable, dims) if dims else value, dataset.name, indices)
 
 
-def _read_default(variable: Variable, taken: dict[tuple[str, tuple[str, ...]], Given | GivenSize], findings: Findings) -> None:
+def _from_file(variable: Variable, findings: Findings) -> Given | None:
     """`= csv("rates.csv")`: the column of the variable's name in that file beside the model, or the whole table where none has it."""
     default = variable.default
     if not (isinstance(default, Apply) and default.function == "csv" and isinstance(default.arguments[0], Text)):
-        return
+        return None
     path = Path(default.span.source.name).parent / default.arguments[0].value
     try:
         dataset = read(path)
     except AimError as error:
         for diagnostic in error.diagnostics:
             findings.add(replace(diagnostic, related=(Related(default.span, "it is read here"),)))
-        return
-    value = dataset.values.get(variable.name)
-    if value is None and dataset.values:
-        columns = list(dataset.values.values())
-        value = columns[0] if len(variable.type.axes) == 1 and len(columns) == 1 else np.stack(columns, axis=-1)
-    if value is not None:
-        taken[variable.name, ()] = Given(variable.name, variable, value, dataset.name)
+        return None
+    columns = list(dataset.values.values())
+    if variable.name in dataset.values:
+        return Given(variable.name, variable, dataset.values[variable.name], dataset.name)
+    if len({column.shape for column in columns}) != 1:
+        return None
+    alone = len(columns) == 1 and len(variable.type.axes) == 1
+    return Given(variable.name, variable, columns[0] if alone else np.stack(columns, axis=-1), dataset.name)
 
 
 def _in_order(value: np.ndarray, variable: Variable, dims: tuple[str, ...]) -> np.ndarray:
     """The axes as the model has them, where the source names them as the model does."""
     wanted = [axis.set.key if axis.set is not None else "" for axis in variable.type.axes]
-    return (
-        value.transpose([dims.index(name) for name in wanted]) if sorted(wanted) == sorted(dims) and len(set(dims)) == len(dims) else value
-    )
+    named_alike = sorted(wanted) == sorted(dims) and len(set(dims)) == len(dims)
+    return value.transpose([dims.index(name) for name in wanted]) if named_alike else value
 
 
 def _without_hidden(values: tuple[Given, ...], settings: str, findings: Findings) -> tuple[Given, ...]:
@@ -155,9 +155,8 @@ def _refuse_strange_table(model: TypedModel, dataset: Dataset, findings: Finding
     known = [*model.variables, *size_names(model), *model.sets]
     if dataset.strict or not dataset.values or any(name in known for name in dataset.values):
         return
-    hint = next(
-        filter(None, (did_you_mean(column, known) for column in dataset.values)), f"its columns are {_listed(list(dataset.values))}"
-    )
+    near = next(filter(None, (did_you_mean(column, known) for column in dataset.values)), "")
+    hint = near or f"its columns are {_listed(list(dataset.values))}"
     findings.error("AIM0605", f"no column is a variable of model `{model.name}`", None, hint, where=dataset.name)
 
 

@@ -54,7 +54,7 @@ def _cost(scene: Scene, order: Order) -> float:
     """Lines' lengths, crossings, and the width of the whole."""
     xs = places(scene, order, rounds=20)
     lengths = sum(weight * abs(xs[scene.column[a]] - xs[scene.column[b]]) for a, b, weight in scene.segments)
-    width = max(xs.values()) - min(xs.values())
+    width = max(xs.values(), default=0.0) - min(xs.values(), default=0.0)
     return lengths + 0.5 * width + 150.0 * _crossings(scene, xs)
 
 

@@ -37,7 +37,7 @@ def _sums_to_one(values: np.ndarray) -> Any:
 
 
 def _symmetric(values: np.ndarray) -> Any:
-    return np.isclose(values, np.swapaxes(values, -1, -2), rtol=1e-8, atol=1e-10).all(axis=(-1, -2))
+    return np.isclose(values, np.swapaxes(values, -1, -2), rtol=1e-6, atol=1e-10).all(axis=(-1, -2))
 
 
 def _positive_definite(values: np.ndarray) -> Any:

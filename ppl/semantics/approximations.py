@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.semantics import unsupported
-from ppl.semantics.scope import FileNames, ModelNames, Scope, backticked, plates_differ
+from ppl.semantics.scope import FileNames, ModelNames, Scope, backticked, plates_differ, word_span
 from ppl.semantics.submodels import mlp_axes
 from ppl.semantics.typed import Approximation, TypedModel
 from ppl.source.diagnostics import Diagnostic, Findings, Related, did_you_mean
@@ -149,7 +149,9 @@ def _form(part: tree.Form, model: TypedModel, said: _Block, findings: Findings) 
         said.forms[target.name] = target.span
     if part.family != "point" and part.family not in DISTRIBUTIONS:
         hint = did_you_mean(part.family, ["point", *DISTRIBUTIONS]) or "write point, or the name of a distribution"
-        findings.error("AIM0507", f"unknown form `{part.family}`", part.span, hint)
+        findings.error(
+            "AIM0507", f"unknown form `{part.family}`", Span(part.span.source, part.span.end - len(part.family), part.span.end), hint
+        )
     said.unsupported.append(unsupported.form(part))
 
 
@@ -170,7 +172,7 @@ def _use(part: tree.Use, said: _Block, findings: Findings) -> None:
     known = ENGINE_OPTIONS.get(part.engine)
     if known is None:
         hint = did_you_mean(part.engine, ENGINE_OPTIONS) or f"engines are {', '.join(ENGINE_OPTIONS)}"
-        findings.error("AIM0504", f"unknown engine `{part.engine}`", part.span, hint)
+        findings.error("AIM0504", f"unknown engine `{part.engine}`", word_span(part.span, part.engine), hint)
         return
     for argument in part.arguments:
         _option(argument, part, known, said, findings)

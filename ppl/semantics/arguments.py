@@ -58,9 +58,11 @@ def signature_text(known: Distribution) -> str:
 
 def _report_unplaced(argument: tree.Argument, known: Distribution, count: int, scope: Scope) -> None:
     if argument.name is None:
-        expected = f"{len(known.slots)} argument{'s' if len(known.slots) != 1 else ''}"
-        takes = f"it takes {signature_text(known)}" if known.slots else "it takes none"
-        scope.findings.error("AIM0303", f"`{known.name}` takes {expected}, here are {count}", argument.span, takes)
+        expected = f"{len(known.slots) or 'no'} argument{'s' if len(known.slots) != 1 else ''}"
+        takes = f"it takes {signature_text(known)}" if known.slots else ""
+        scope.findings.error(
+            "AIM0303", f"`{known.name}` takes {expected}, here {'is' if count == 1 else 'are'} {count}", argument.span, takes
+        )
         return
     hint = did_you_mean(argument.name, known.parameters)
     hint = f"{hint} it takes {signature_text(known)}" if hint else f"it takes {signature_text(known)}"
@@ -112,56 +114,61 @@ def _argument_fits(signature: ParameterSignature, value: TypedExpression, known:
 
 
 # ------------------------------------------------------------------ supports
-def in_support(signature: ParameterSignature, value: TypedExpression, known: Distribution, scope: Scope) -> bool:
-    """Whether what is constant in an argument may stand there."""
-    if isinstance(value, Select):
-        return all([in_support(signature, arm.value, known, scope) for arm in value.arms])
-    if isinstance(value, Apply) and value.function == "if":
-        return all([in_support(signature, branch, known, scope) for branch in value.arguments[1:]])
-    if isinstance(value, Stack) and signature.support in ("positive", "nonnegative", "unit"):
-        return all([in_support(signature, item, known, scope) for item in value.items])
+def check_support(signature: ParameterSignature, value: TypedExpression, known: Distribution, scope: Scope) -> None:
+    """Report what is constant in an argument and may not stand there, at the smallest place that shows it."""
+    parts = _parts(value, signature)
+    for part in parts:
+        check_support(signature, part, known, scope)
+    if parts:
+        return
     folded = fold(value, scope.model.constants)
     if folded is None:
-        return _rows_in_support(signature, value, known, scope)
+        _check_rows(signature, value, scope)
+        return
     rule = broken_rule(signature.support, folded)
     if rule is not None:
         met = f", {shown(numbers(folded)[0])} is not" if not isinstance(folded, tuple) else ""
         scope.findings.error("AIM0306", f"`{signature.name}` of `{known.name}` must be {rule}{met}", value.span)
-        return False
-    return signature.support != "simplex" or table_sums(value, scope)
+    elif signature.support == "simplex":
+        check_table(value, scope)
 
 
-def _rows_in_support(signature: ParameterSignature, value: TypedExpression, known: Distribution, scope: Scope) -> bool:
+def _parts(value: TypedExpression, signature: ParameterSignature) -> tuple[TypedExpression, ...]:
+    """The branches of a choice, the items of a vector that are judged one by one."""
+    match value:
+        case Select(arms=arms):
+            return tuple(arm.value for arm in arms)
+        case Apply(function="if", arguments=(_, then, otherwise)):
+            return then, otherwise
+        case Stack(items=items) if signature.support in ("positive", "nonnegative", "unit"):
+            return items
+    return ()
+
+
+def _check_rows(signature: ParameterSignature, value: TypedExpression, scope: Scope) -> None:
     """A row of a constant matrix, chosen when the model runs: every row must do."""
     if not isinstance(value, Indexed) or signature.support != "simplex" or len(value.indices) != 1:
-        return True
+        return
     folded = fold(value.base, scope.model.constants)
-    if not isinstance(folded, tuple):
-        return True
-    for number, row in enumerate(folded):
+    for number, row in enumerate(folded if isinstance(folded, tuple) else ()):
         if any(v < 0 for v in numbers(row)) or not sums_to_one(row):
             total = shown(sum(numbers(row)))
             message = f"row {number} of `{value.base.span.text}` is no table of probabilities: it sums to {total}"
             scope.findings.error("AIM0307", message, value.span, "write the row as normalize(…)")
-            return False
-    return True
+            return
 
 
-def table_sums(value: TypedExpression, scope: Scope) -> bool:
-    """Whether a table of constants sums to 1 and none of them is negative."""
+def check_table(value: TypedExpression, scope: Scope) -> None:
+    """Report a table of constants that does not sum to 1 or holds a negative one."""
     folded = fold(value, scope.model.constants)
     if folded is None or not isinstance(folded, tuple):
-        return True
+        return
     if any(v < 0 for v in numbers(folded)):
         scope.findings.error("AIM0306", "a probability must be 0 or positive", value.span)
-        return False
-    if sums_to_one(folded):
-        return True
-    total = shown(sum(numbers(folded)))
-    text = value.span.text
-    hint = f"write normalize({text}) for weights" if len(text) < 60 and "\n" not in text else "write normalize(…) for weights"
-    scope.findings.error("AIM0307", f"these probabilities sum to {total}, not to 1", value.span, hint)
-    return False
+    elif not sums_to_one(folded):
+        text = value.span.text
+        hint = f"write normalize({text}) for weights" if len(text) < 60 and "\n" not in text else "write normalize(…) for weights"
+        scope.findings.error("AIM0307", f"these probabilities sum to {shown(sum(numbers(folded)))}, not to 1", value.span, hint)
 
 
 # ------------------------------------------------------------------ the value

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ppl.catalogue.functions import FUNCTIONS, Function
-from ppl.semantics.affine import affine_of
 from ppl.semantics.scope import Scope
 from ppl.semantics.sets import axis_of_size
-from ppl.semantics.typed import Apply, Axis, Constant, IndexReference, Kind, SizeOf, TypedExpression, ValueType
+from ppl.semantics.typed import Apply, Axis, Constant, IndexReference, Kind, SizeOf, TypedExpression, ValueType, VariableReference
 from ppl.semantics.types import (
     axis_size,
     compatible_sets,
@@ -44,7 +43,19 @@ def applied(name: str, arguments: Arguments, span: Span, scope: Scope) -> TypedE
         return None
     if name == "len":
         return _length(arguments[0], span, found)
+    if function.elementwise and name != "if" and not all(argument.type.kind == "member" for argument in arguments):
+        arguments = tuple(map(as_number, arguments))
     return Apply(name, arguments, span=span, type=found)
+
+
+def as_number(value: TypedExpression) -> TypedExpression:
+    """The number of a member: a variable holds its ordinal, which is another number where the set does not begin at 0."""
+    members = value.type.member_of
+    if members is None or members.low == 0 or isinstance(value, IndexReference):
+        return value
+    whole = ValueType("int", value.type.axes)
+    low = Constant(members.low, span=value.span, type=ValueType("int"))
+    return Apply("add", (value, low), span=value.span, type=whole)
 
 
 def is_number(value: TypedExpression, scope: Scope) -> bool:
@@ -339,8 +350,18 @@ def _product_kind(arguments: Arguments) -> Kind:
     return whole if whole == "int" else "positive" if all(map(is_positive, arguments)) else "real"
 
 
-def is_whole(value: TypedExpression) -> bool:
+_WHOLE_IF_ARGUMENTS_ARE = ("add", "subtract", "multiply", "negate", "remainder", "min", "max", "abs")
+
+
+def is_whole(value: TypedExpression, scope: Scope) -> bool:
     """Whether the value is a whole number as far as can be known: made of indices, sizes, counts and parameters."""
-    if value.type.kind in ("int", "bool") or affine_of(value) is not None:
+    if value.type.kind in ("int", "bool", "member"):
         return True
-    return isinstance(value, Apply) and value.function in ("remainder", "min", "max", "abs", "if") and all(map(is_whole, value.arguments))
+    if isinstance(value, VariableReference):
+        variable = scope.model.variables.get(value.name)
+        return variable is not None and variable.role == "parameter" and value.type.kind == "real"
+    if not isinstance(value, Apply):
+        return False
+    if value.function == "if":
+        return all(is_whole(branch, scope) for branch in value.arguments[1:])
+    return value.function in _WHOLE_IF_ARGUMENTS_ARE and all(is_whole(argument, scope) for argument in value.arguments)

@@ -115,7 +115,7 @@ def _target_index(written: tree.Expression, scope: Scope) -> TypedExpression | N
         scope.findings.error("AIM0211", "a slice cannot stand on the left", written.span, "define one index at a time, in a plate")
         return None
     index = elaborate(written, scope)
-    if index is not None and index.type.kind != "member" and not is_whole(index):
+    if index is not None and index.type.kind != "member" and not is_whole(index, scope):
         scope.findings.error("AIM0211", f"`{written.span.text}` cannot stand as an index on the left", written.span)
         return None
     return index
@@ -127,8 +127,10 @@ def _uses_all_plates(target: tree.Target, places: list[Affine], leaf: Leaf, scop
     for active in leaf.loops:
         if active.loop.name not in used:
             every = ", ".join([*(index.span.text for index in target.indices), active.written])
+            hidden = sum(other.written == active.written for other in leaf.loops) > 1
+            hint = "give the inner index another name" if hidden else f"write {target.name}[{every}], or move it out of the plate"
             message = f"`{target.name}` is defined again for each {active.written} in `{active.loop.set.key}`"
-            scope.findings.error("AIM0211", message, target.span, f"write {target.name}[{every}], or move it out of the plate")
+            scope.findings.error("AIM0211", message, target.span, hint)
             return False
         if used.count(active.loop.name) > 1:
             scope.findings.error(
@@ -208,20 +210,38 @@ def _axis(name: str, place: int, pieces: list[Piece], model: ModelNames) -> Axis
         if own is None:
             continue
         if found is not None and own.key != found.key and not (is_anonymous(own) or is_anonymous(found)):
-            message = f"`{name}` is over `{own.key}` here and over `{found.key}` above"
+            found = _last_of_chain(pieces, place)
+            if found is not None:
+                break
+            message = f"`{name}` is over `{own.key}` here and over another set above"
             model.findings.error("AIM0215", message, piece.span, related=(Related(pieces[0].span, "the first definition"),))
             return None
         found = own if found is None or (is_anonymous(found) and not is_anonymous(own)) else found
-    tops = [_ranges(piece)[place][1] for piece in pieces]
+    return _reached_axis(found, [_ranges(piece)[place][1] for piece in pieces])
+
+
+def _reached_axis(found: IndexSet | None, tops: list[Affine]) -> Axis:
+    """The axis over a set that reaches the largest index of every piece."""
     if found is None or is_anonymous(found):
         most = max((top.constant for top in tops if not top.terms), default=None)
-        return (
-            Axis(anonymous_set(most + 1)) if most is not None and found is not None else Axis(size=most + 1 if most is not None else None)
-        )
+        size = most + 1 if most is not None else None
+        return Axis(anonymous_set(size)) if size is not None and found is not None else Axis(size=size)
     last = size_of(found).plus(found.low - 1)
-    beyond = [(top - last).constant for top in tops if (top - last).terms == ()]
-    extra = max(0, *beyond) if beyond else 0
-    return Axis(found, extra=extra if found.members is None else 0)
+    beyond = [(top - last).constant for top in tops if not (top - last).terms]
+    return Axis(found, extra=max(0, *beyond, 0) if found.members is None else 0)
+
+
+def _last_of_chain(pieces: list[Piece], place: int) -> IndexSet | None:
+    """`y[k] for k in P` and `y[t] for t in P..T`: where each range begins at the end of another, the set of the last."""
+    waiting = {count: (_ranges(piece)[place], _set_at(piece, place)) for count, piece in enumerate(pieces)}
+    reached, last = number(0), None
+    while waiting:
+        follower = next((n for n, ((low, _), _) in waiting.items() if low == reached), None)
+        if follower is None:
+            return None
+        (_, high), last = waiting.pop(follower)
+        reached = high.plus(1)
+    return last
 
 
 def _set_at(piece: Piece, place: int) -> IndexSet | None:
@@ -262,7 +282,10 @@ def _check_end(name: str, pieces: list[Piece], axis: Axis, reached: Affine, mode
     missing = size_of(axis.set).plus(axis.set.low + axis.extra) - reached
     if missing.terms or missing.constant <= 0:
         return
-    last = name_axis(Axis(axis.set, axis.extra))
-    message = f"the last {missing.constant} of `{name}` {'is' if missing.constant == 1 else 'are'} not defined: it is over `{last}`"
+    if axis.set.members is not None:
+        left_out = ", ".join(f"`{name}[{member}]`" for member in axis.set.members[-missing.constant :])
+        message = f"{left_out} {'is' if missing.constant == 1 else 'are'} not defined"
+    else:
+        message = f"the ranges leave out the last {missing.constant} of the axis {name_axis(axis)} of `{name}`"
     model.findings.error("AIM0116", message, pieces[-1].span)
     model.broken.add(name)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from ppl.catalogue.distributions import DISTRIBUTIONS, Distribution, ParameterSignature
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics import matching, references, submodels
-from ppl.semantics.arguments import given_arguments, has_axes, in_support, table_sums, value_type
+from ppl.semantics.arguments import check_support, check_table, given_arguments, has_axes, value_type
 from ppl.semantics.calls import is_number
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.scope import Scope
@@ -84,8 +84,10 @@ def _call(written: tree.Call, known: Distribution, scope: Scope, expected: Index
     if failed:
         return None
     axes = has_axes(known, arguments, scope)
-    if axes is None or not all([in_support(known.parameters[name], value, known, scope) for name, value in arguments.items()]):
+    if axes is None:
         return None
+    for name, value in arguments.items():
+        check_support(known.parameters[name], value, known, scope)
     call = DistributionCall(known.name, arguments, tuple(call for call, _ in components), span=written.span)
     found = value_type(known, arguments, axes, tuple(kind for _, kind in components), expected)
     return with_known_links(call, scope), found
@@ -167,8 +169,8 @@ def _table_or_member(written: tree.Expression, scope: Scope, expected: IndexSet 
         call = DistributionCall("Categorical", {"p": certain_table(value, written.span)}, span=written.span)
         return call, ValueType("member", (), kind.member_of)
     if len(kind.axes) == 1 and isinstance(written, tree.TableLiteral | tree.Call):
-        if isinstance(written, tree.TableLiteral) and not table_sums(value, scope):
-            return None
+        if isinstance(written, tree.TableLiteral):
+            check_table(value, scope)
         call = DistributionCall("Categorical", {"p": value}, span=written.span)
         return call, ValueType("member", (), member_set(kind.axes[0], expected))
     hint = (
@@ -201,7 +203,7 @@ def member_set(axis: Axis, expected: IndexSet | None) -> IndexSet:
 def _match(written: tree.Match, scope: Scope, expected: IndexSet | None) -> Found | None:
     head = matching.match_head(written, scope, elaborate)
     found = [distribution(arm.value, scope, expected) for arm in written.arms]
-    if head is None or None in found:
+    if head is None or not found or None in found:
         return None
     subjects, patterns = head
     return _choice(subjects, list(zip(patterns, filter(None, found), strict=True)), written, scope)
@@ -221,9 +223,12 @@ def _subject_of(condition: TypedExpression) -> tuple[TypedExpression, matching.P
     match condition:
         case Apply(function="equal", arguments=(subject, Member(ordinal=ordinal))) if subject.type.kind == "member":
             return subject, (ordinal,)
-        case Apply(function="equal", arguments=(subject, Constant(value=value))) if subject.type.kind in ("member", "bool", "int"):
-            low = subject.type.member_of.low if subject.type.member_of else 0
+        case Apply(
+            function="equal", arguments=(Apply(function="add", arguments=(subject, Constant(value=low))), Constant(value=value))
+        ) if subject.type.member_of is not None and subject.type.member_of.low == low:
             return subject, (value - low,)
+        case Apply(function="equal", arguments=(subject, Constant(value=value))) if subject.type.kind in ("member", "bool", "int"):
+            return subject, (value,)
     return condition, (1,)
 
 

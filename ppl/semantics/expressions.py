@@ -28,8 +28,9 @@ def elaborate(written: tree.Expression, scope: Scope, expected: IndexSet | None 
             return constant(written)
         case tree.Truth(value=value):
             return Constant(value, span=written.span, type=ValueType("bool"))
-        case tree.Text(value=value):
-            return Text(value, span=written.span, type=ValueType("real"))
+        case tree.Text():
+            scope.findings.error("AIM0314", "a text stands only in `csv(…)`", written.span, "write a number, a name or a member")
+            return None
         case tree.Name():
             return references.name(written, scope, expected)
         case tree.Unary():
@@ -137,6 +138,8 @@ def _catalogue_call(written: tree.Call, scope: Scope, expected: IndexSet | None)
     inner = expected if name in ("softmax", "normalize") else None
     if name == "onehot" and len(written.arguments) == 2:
         return _onehot(written, scope)
+    if name == "csv":
+        return _csv(written, scope)
     arguments = [elaborate(argument.value, scope, inner) for argument in written.arguments]
     for argument in written.arguments:
         if argument.name is not None:
@@ -157,6 +160,17 @@ def _onehot(written: tree.Call, scope: Scope) -> TypedExpression | None:
         return None
     checked = as_member(member, members, scope) if members is not None else member
     return checked and applied("onehot", (checked, size), written.span, scope)
+
+
+def _csv(written: tree.Call, scope: Scope) -> TypedExpression | None:
+    """`csv("file.csv")`, `csv("file.csv", "column")`."""
+    texts: list[TypedExpression] = []
+    for argument in written.arguments:
+        if not isinstance(argument.value, tree.Text):
+            scope.findings.error("AIM0314", "`csv` takes the name of a file in double quotes", argument.span)
+            return None
+        texts.append(Text(argument.value.value, span=argument.span, type=ValueType("real")))
+    return applied("csv", tuple(texts), written.span, scope)
 
 
 def _inlined(written: tree.Call, scope: Scope) -> TypedExpression | None:

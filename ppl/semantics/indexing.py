@@ -5,7 +5,7 @@ from __future__ import annotations
 from ppl.semantics.affine import Affine, affine_of, extreme, number, size_of, surely_at_least, surely_at_most
 from ppl.semantics.calls import is_whole
 from ppl.semantics.scope import Scope
-from ppl.semantics.typed import Axis, Constant, Indexed, IndexReference, IndexSet, Slice, TypedExpression, ValueType
+from ppl.semantics.typed import Axis, Constant, Indexed, IndexReference, IndexSet, Member, Slice, TypedExpression, ValueType
 from ppl.semantics.types import compatible_sets, is_anonymous, is_numbered, name_axis, name_shape
 from ppl.source.text import Span
 from ppl.syntax import tree
@@ -27,7 +27,7 @@ def indexed(base: TypedExpression, written: tree.Index, scope: Scope, elaborate)
             kept.extend(part.type.axes if part else ())
         else:
             value = elaborate(index, scope, axis.set)
-            part = value if value is not None and index_fits(value, axis, written.base.span, scope) else None
+            part = _as_place(value, axis) if value is not None and index_fits(value, axis, written.base.span, scope) else None
         indices.append(part)
     known = tuple(index for index in indices if index is not None)
     if len(known) < len(indices):
@@ -35,6 +35,13 @@ def indexed(base: TypedExpression, written: tree.Index, scope: Scope, elaborate)
     remaining = (*kept, *axes[len(indices) :])
     found = ValueType(_kind_of_part(base.type, len(indices)), remaining, base.type.member_of)
     return Indexed(base, known, span=written.span, type=found)
+
+
+def _as_place(index: TypedExpression, axis: Axis) -> TypedExpression:
+    """A number that names a member of a set that does not begin at 0, as that member."""
+    if axis.set is not None and axis.set.low and isinstance(index, Constant):
+        return Member(axis.set, int(index.value) - axis.set.low, span=index.span, type=ValueType("member", (), axis.set))
+    return index
 
 
 def _kind_of_part(whole: ValueType, indices: int):
@@ -50,7 +57,7 @@ def _slice(written: tree.Range, axis: Axis, scope: Scope, elaborate) -> Slice | 
     if low is None or high is None:
         return None
     for bound in (low, high):
-        if not is_whole(bound) or bound.type.axes:
+        if not is_whole(bound, scope) or bound.type.axes:
             scope.findings.error("AIM0204", "the bounds of a slice are whole numbers", bound.span)
             return None
     first, last = affine_of(low), affine_of(high)
@@ -89,7 +96,7 @@ def _member_fits(index: TypedExpression, axis: Axis, base: Span, scope: Scope) -
 
 
 def _number_fits(index: TypedExpression, axis: Axis, base: Span, scope: Scope) -> bool:
-    if not is_whole(index):
+    if not is_whole(index, scope):
         scope.findings.error("AIM0204", f"an index is a member or a whole number, this is {index.type.kind}", index.span)
         return False
     if index.type.kind == "bool" and not isinstance(index, Constant):

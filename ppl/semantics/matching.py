@@ -21,7 +21,7 @@ def select(written: tree.Match, scope: Scope, expected: IndexSet | None, elabora
     """`match` over values."""
     found = match_head(written, scope, elaborate)
     values = [elaborate(arm.value, scope, expected) for arm in written.arms]
-    if found is None or any(value is None for value in values):
+    if found is None or not values or any(value is None for value in values):
         return None
     subjects, patterns = found
     arms = tuple(SelectArm(p, value) for p, value in zip(patterns, values, strict=True) if value is not None)

@@ -24,6 +24,7 @@ from ppl.semantics.typed import (
 )
 from ppl.semantics.types import joined, name_type, same_axes
 from ppl.source.diagnostics import Diagnostic, Findings, Related, did_you_mean
+from ppl.source.text import Span
 from ppl.syntax import tree
 
 
@@ -287,7 +288,12 @@ def _add_variable(role, value: ValueType, leaf: Leaf, scope: Scope) -> None:
 def _export(export: tree.Export, model: ModelNames) -> None:
     if export.name not in model.variables and export.name not in model.broken:
         hint = did_you_mean(export.name, model.variables) or f"it has {backticked(model.variables)}"
-        model.findings.error("AIM0119", f"nothing here is called `{export.name}`", export.span, hint)
+        model.findings.error(
+            "AIM0119",
+            f"nothing here is called `{export.name}`",
+            Span(export.span.source, export.span.end - len(export.name), export.span.end),
+            hint,
+        )
 
 
 # ------------------------------------------------------------------ sets

@@ -56,8 +56,9 @@ def base_name(written: tree.Name, scope: Scope, expected: IndexSet | None = None
         return IndexReference(active.loop.name, span=written.span, type=ValueType("member", (), members))
     if scope.bindings is None and is_value(written, scope):
         return variable(written, scope)
-    if scope.bindings is None and written.name in scope.model.sets and not (expected and written.name in (expected.members or ())):
-        return SizeOf(scope.model.sets[written.name], span=written.span, type=ValueType("int"))
+    known_sets = scope.model.sets if scope.bindings is None else scope.file.types
+    if written.name in known_sets and not (expected and written.name in (expected.members or ())):
+        return SizeOf(known_sets[written.name], span=written.span, type=ValueType("int"))
     return member(written, scope, expected)
 
 
@@ -89,7 +90,7 @@ def _unknown_derivative(written: tree.Name, scope: Scope) -> None:
 
 def member(written: tree.Name, scope: Scope, expected: IndexSet | None) -> TypedExpression | None:
     """A member of the expected set, or of the only set that has one of this name."""
-    sets = scope.model.members.get(written.name, [])
+    sets = scope.sets_with(written.name)
     if expected is not None and expected.members and written.name in expected.members:
         sets = [expected]
     if not sets or written.primes:

@@ -74,6 +74,7 @@ class ModelNames:
     random: set[str] = field(default_factory=set)  # random variables and what depends on them
     constants: dict[str, Folded] = field(default_factory=dict)
     roles: dict[str, type] = field(default_factory=dict)  # of an agent's names: which kind of statement declares each
+    index_names: set[str] = field(default_factory=set)  # of any loop of the model
     hidden: dict[str, str] = field(default_factory=dict)  # names that may not be used here, with the reason
     primes: dict[str, int] = field(default_factory=dict)  # how many derivatives a variable of a generalized block has
 
@@ -132,6 +133,12 @@ class Scope:
     def loop_named(self, name: str) -> ActiveLoop | None:
         return next((active for active in reversed(self.loops) if active.written == name), None)
 
+    def sets_with(self, member: str) -> list[IndexSet]:
+        """The sets in reach that have a member of that name; a function of the file sees the types of its file."""
+        if self.bindings is None:
+            return self.model.members.get(member, [])
+        return [index_set for index_set in self.file.types.values() if member in (index_set.members or ())]
+
     def known_names(self) -> list[str]:
         """All that a value may be called here: for did-you-mean."""
         if self.bindings is not None:
@@ -141,7 +148,11 @@ class Scope:
         return [name for name in names if name not in model.hidden]
 
     def unknown(self, name: str, span: Span, hint: str = "") -> None:
-        self.findings.error("AIM0104", f"unknown name `{name}`", span, did_you_mean(name, self.known_names()) or hint)
+        if name in self.model.index_names:
+            hint = f"`{name}` is the index of a loop elsewhere: it is known only inside"
+        else:
+            hint = did_you_mean(name, self.known_names()) or hint
+        self.findings.error("AIM0104", f"unknown name `{name}`", span, hint)
 
 
 def walk(node: tree.Node) -> Iterator[tree.Node]:
@@ -157,6 +168,12 @@ def _walk_value(value: object) -> Iterator[tree.Node]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _walk_value(item)
+
+
+def word_span(span: Span, word: str) -> Span:
+    """The place of a word inside a place; the whole where it is not written there."""
+    offset = span.text.find(word)
+    return span if offset < 0 else Span(span.source, span.start + offset, span.start + offset + len(word))
 
 
 def plates_differ(target: tree.Target, variable: Variable) -> str:

@@ -83,6 +83,8 @@ def declare_sets(model: ModelNames, declaration: tree.ModelDeclaration) -> None:
             model.sets[parameter.name] = IndexSet(parameter.name, span=parameter.span)
     taken = {parameter.name for parameter in declaration.parameters} | set(_defined_names(declaration.body))
     for node in walk(declaration):
+        if isinstance(node, tree.Binder):
+            model.index_names.add(node.name)
         if isinstance(node, tree.SetLiteral):
             written = set_from_literal(node, Findings())
             if written is not None:

@@ -76,7 +76,7 @@ def set_of_keys(written: tree.TableLiteral, scope: Scope) -> IndexSet | None:
     if keys and all(isinstance(key, tree.Number) and isinstance(key.value, int) for key in keys):
         return anonymous_set(1 + max(int(key.value) for key in keys if isinstance(key, tree.Number)))
     names = [key.name for key in keys if isinstance(key, tree.Name)]
-    sets = {s.key: s for name in names for s in scope.model.members.get(name, ())}
+    sets = {s.key: s for name in names for s in scope.sets_with(name)}
     fitting = [s for s in sets.values() if all(name in (s.members or ()) for name in names)]
     if len(fitting) == 1:
         return fitting[0]

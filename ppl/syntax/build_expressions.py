@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from ppl.source.text import Span
@@ -47,7 +48,7 @@ def expressions(children: Sequence[Child]) -> tuple[tree.Expression, ...]:
 
 def after(sign: str, children: Sequence[Child]) -> Child | None:
     """The child that follows the token of this text, if the rule has it."""
-    for token, child in zip(children, children[1:], strict=False):
+    for token, child in pairwise(children):
         if getattr(token, "text", None) == sign and not isinstance(token, tree.Node):
             return child
     return None
@@ -126,7 +127,7 @@ def argument(children: list[Child]) -> tree.Argument:
 def arguments(children: list[Child]) -> Arguments:
     """Arguments in their brackets; those by position come before those by name."""
     items = all_of(tree.Argument, children)
-    for before, later in zip(items, items[1:], strict=False):
+    for before, later in pairwise(items):
         if before.name is not None and later.name is None:
             message = "an argument by position stands after one by name"
             raise Mistake("AIM0020", message, later.span, f"write its name before it, or move it before `{before.name} = …`")

@@ -237,7 +237,7 @@ def run(children: list[Child]) -> tree.RunLine:
 
 
 def expect(children: list[Child]) -> tree.Expect:
-    relation = next((child.text for child in children[2:3] if child.text in ("~", "=")), None)
+    relation: Any = children[2].text if children[2].text in ("~", "=") else None
     compared = children[3] if relation else None
     return tree.Expect(children[1], relation, compared, after("within", children), span=span_of(children))
 

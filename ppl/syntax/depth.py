@@ -8,8 +8,8 @@ from ppl.source.diagnostics import Findings
 from ppl.syntax import tree
 from ppl.syntax.lines import Line
 
-DEEPEST = 120
-SHORT = 100  # a line of so few tokens cannot be too deep
+DEEPEST = 100
+SHORT = 80  # a line of so few tokens cannot be too deep
 
 
 def report_depth(file: tree.File, lines: list[Line], findings: Findings) -> None:

@@ -11,12 +11,21 @@ from ppl.syntax.pieces import Brackets, Item, Pieces
 
 CONDITIONAL, OR, AND, NOT, COMPARISON, SUM, PRODUCT, MINUS, POWER, ATOM = range(10)
 BINARY_LEVELS = {
-    **{"or": OR, "and": AND, "^": POWER},
+    "or": OR,
+    "and": AND,
+    "^": POWER,
     **dict.fromkeys(("==", "!=", "<", "<=", ">", ">="), COMPARISON),
     **dict.fromkeys(("+", "-"), SUM),
     **dict.fromkeys(("*", "/", "@", "%"), PRODUCT),
 }
-OPERAND_LEVELS = {OR: (OR, AND), AND: (AND, NOT), COMPARISON: (SUM, SUM), SUM: (SUM, PRODUCT), PRODUCT: (PRODUCT, MINUS), POWER: (ATOM, MINUS)}
+OPERAND_LEVELS = {
+    OR: (OR, AND),
+    AND: (AND, NOT),
+    COMPARISON: (SUM, SUM),
+    SUM: (SUM, PRODUCT),
+    PRODUCT: (PRODUCT, MINUS),
+    POWER: (ATOM, MINUS),
+}
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,7 @@ from lark.lexer import Lexer
 
 from ppl.syntax import build_expressions, build_statements
 
-PLACES = (
-    Path(__file__).parents[1] / "_data" / "grammar" / "aim.lark",
-    Path(__file__).parents[2] / "grammar" / "aim.lark",
-)
+PLACES = (Path(__file__).parents[1] / "_data" / "grammar" / "aim.lark", Path(__file__).parents[2] / "grammar" / "aim.lark")
 
 
 class NoLexer(Lexer):

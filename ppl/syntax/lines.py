@@ -61,20 +61,33 @@ def _extent(physical: list[PhysicalLine], first: int, findings: Findings) -> tup
     """The physical line after the last one of the logical line, and whether its brackets are in order."""
     opened: list[Token] = []
     readable = True
-    fallback = None
+    fallback = None  # where the next statement may begin, should a bracket turn out to be open
     for number in range(first, len(physical)):
         line = physical[number]
         if number > first:
             if _begins_statement(line, opened[-1]):
-                return fallback or number, _unclosed(opened, findings)
+                return fallback or number, _unclosed(opened[-1], findings)
             closes = line.tokens and line.tokens[0].type in CLOSERS.values()
             if fallback is None and line.column <= physical[first].column and not closes:
                 fallback = number
+            if fallback is not None and not _fits(line.tokens, opened):
+                return fallback, _unclosed(opened[-1], findings)
         for token in line.tokens:
             readable = _track(token, opened, findings) and readable
         if not opened:
             return number + 1, readable
-    return fallback or len(physical), _unclosed(opened, findings)
+    return fallback or len(physical), _unclosed(opened[-1], findings)
+
+
+def _fits(tokens: list[Token], opened: list[Token]) -> bool:
+    """Whether each closing bracket among the tokens is of the kind that it closes."""
+    types = [token.type for token in opened]
+    for token in tokens:
+        if token.type in CLOSERS:
+            types.append(token.type)
+        elif token.type in CLOSERS.values() and types and CLOSERS[types.pop()] != token.type:
+            return False
+    return True
 
 
 def _track(token: Token, opened: list[Token], findings: Findings) -> bool:
@@ -96,8 +109,7 @@ def _track(token: Token, opened: list[Token], findings: Findings) -> bool:
     return True
 
 
-def _unclosed(opened: list[Token], findings: Findings) -> bool:
-    opener = opened[-1]
+def _unclosed(opener: Token, findings: Findings) -> bool:
     findings.error("AIM0003", f"`{opener.text}` is never closed", opener.span, _closing(opener))
     return False
 
@@ -169,7 +181,7 @@ def _return_to_level(line: Line, layout: Layout, findings: Findings) -> None:
     columns = layout.columns
     layout.strays.clear()
     if line.column not in columns:
-        hint = "the blocks above begin at " + " and ".join(str(column) for column in columns) + " spaces"
+        hint = "begin it after " + " or ".join(str(column) for column in columns) + " spaces, as a block above does"
         findings.error("AIM0011", f"this line is indented by {line.column} spaces, as no block above it is", line.tokens[0].span, hint)
     level = min(reversed(range(len(columns))), key=lambda k: abs(columns[k] - line.column))
     del columns[level + 1 :]

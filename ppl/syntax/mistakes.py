@@ -98,7 +98,8 @@ def _misplaced(failure: Failure) -> Diagnostic | None:
     if word in (*STATEMENTS, "expect", "use", "q"):
         return failure.error("AIM0017", f"`{word}` cannot stand {place}", _listing(allowed), span)
     if second == "NAME" and failure.index == 1 and failure.tokens[1].text[:1].isupper():
-        return failure.error("AIM0001", f"`~` or `=` is missing between `{word}` and `{failure.tokens[1].text}`", "write `~` where it is random")
+        message = f"`~` or `=` is missing between `{word}` and `{failure.tokens[1].text}`"
+        return failure.error("AIM0001", message, "write `~` where it is random")
     if allowed:
         hint = did_you_mean(word, allowed) or (MODEL_HINT if allowed is STATEMENTS else _listing(allowed))
         return failure.error("AIM0017", f"`{word}` begins no statement {place}", hint, span)
@@ -240,8 +241,8 @@ def _expected(failure: Failure) -> str:
         described.append("a value")
     elif "NAME" in accepted:
         described.append("a name")
-    described += [word for word, type_ in (("a number", "NUMBER"), ("a text in quotes", "STRING")) if type_ in accepted and not failure.wants_value]
     if not failure.wants_value:
+        described += [word for word, type_ in (("a number", "NUMBER"), ("a text in quotes", "STRING")) if type_ in accepted]
         fixed = sorted(texts[type_] for type_ in accepted if type_ in texts and texts[type_] not in OPERATORS)
         needed = [text for text in fixed if text not in (".", "[", "(")] or fixed  # what may go on with a name is no news
         described += [f"`{text}`" for text in needed]

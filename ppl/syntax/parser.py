@@ -6,6 +6,7 @@ it: BROKEN for a statement; for the header of a block the simplest header of its
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lark.exceptions import UnexpectedToken
@@ -42,7 +43,7 @@ class Reader:
     at: Span  # the end of what was read last
 
     @property
-    def expected(self) -> dict[str, object]:
+    def expected(self) -> Mapping[str, object]:
         return self.automaton.choices()
 
     def copy(self) -> Reader:
@@ -94,7 +95,8 @@ def _read(reader: Reader, lines: list[Line], number: int, findings: Findings) ->
             elif ("INDENT" in reader.expected) == _has_block(lines, number):
                 return reader, number + 1
             else:
-                findings.error("AIM0009", "an indented block is missing after this line", line.tokens[-1].span, "indent what belongs to it by four spaces")
+                hint = "indent what belongs to it by four spaces"
+                findings.error("AIM0009", "an indented block is missing after this line", line.tokens[-1].span, hint)
     return _stand_in(before, lines, number)
 
 

@@ -163,17 +163,17 @@ def _indentation(text: str, start: int, end: int) -> int:
 def _problem(kind: str, text: str) -> tuple[str, str, str] | None:
     """Code, message and hint for what is no token of the language."""
     if kind == "OPEN_STRING":
-        return "AIM0005", "this text is never closed", 'close it with `"` on the same line'
+        return ("AIM0005", "this text is never closed", 'close it with `"` on the same line')
     if kind == "BAD_NUMBER":
         right = f"0{text}" if text.startswith(".") else text.replace(".", ".0")
-        return "AIM0013", f"`{text}` is no number: digits stand on both sides of the point", f"write `{right}`"
+        return ("AIM0013", f"`{text}` is no number: digits stand on both sides of the point", f"write `{right}`")
     if kind == "NUMBER" and (len(text) > 300 or float(text) == float("inf")):
-        return "AIM0013", "this number is too large", "the largest is about 1.8e308; `inf` is infinity"
+        return ("AIM0013", "this number is too large", "the largest is about 1.8e308; `inf` is infinity")
     if kind == "PRIMED" and text.rstrip("'") in RESERVED:
-        return "AIM0016", f"`{text.rstrip(chr(39))}` is a reserved word and cannot be a name", "choose another name"
+        return ("AIM0016", f"`{text.rstrip(chr(39))}` is a reserved word and cannot be a name", "choose another name")
     if kind in ("NAME", "PRIMED") and not text.rstrip("'").isidentifier():
         strange = next((c for c in text if not (c.isalpha() or c.isdecimal() or c == "_")), text)
-        return "AIM0006", f"`{strange}` cannot stand in a name", "names are letters, digits and `_`; a power is written `x^2`"
+        return ("AIM0006", f"`{strange}` cannot stand in a name", "names are letters, digits and `_`; a power is written `x^2`")
     if kind == "SIGN" and text in FOREIGN:
         return "AIM0019", f"`{text}` is not of this language", FOREIGN[text]
     if kind == "OTHER":

@@ -11,15 +11,16 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ppl.results.belief import Belief
+    from ppl.semantics.typed import Axis
 
-FULL, SHORTENED = 10, 6  # as many entries are shown in full; of more, the first so many
+FULL, SHORTENED = 12, 6  # as many entries are shown in full; of more, the first so many
 PROBABILITIES = 4  # of a categorical entry, the most probable so many
 INNER_AXES = {"Categorical": ("p", 1), "Dirichlet": ("concentration", 1), "MvNormal": ("mean", 1), "Multinomial": ("p", 1), "Wishart": ("scale", 2)}
 
 
 @dataclass(frozen=True)
 class Row:
-    """`label` is empty where a row says something of the rows above it."""
+    """`label` is empty where a row says something of the rows above it. Where only `belief` is told, it may be as wide as it likes."""
 
     label: str
     belief: str
@@ -28,7 +29,25 @@ class Row:
     interval: str = ""
 
 
-def belief_rows(belief: Belief) -> Iterator[Row]:
+@dataclass(frozen=True)
+class Labels:
+    """What entries of a variable are called: its name, and indices by the names or numbers of members."""
+
+    name: str
+    axes: tuple[Axis, ...] = ()
+
+    def at(self, place: tuple[int, ...]) -> str:
+        return f"{self.name}[{', '.join(map(self._index, range(len(place)), place))}]" if place else self.name
+
+    def _index(self, position: int, ordinal: int) -> str:
+        index_set = self.axes[position].set if position < len(self.axes) else None
+        if index_set is None:
+            return str(ordinal)
+        named = index_set.members is not None and ordinal < len(index_set.members)
+        return index_set.members[ordinal] if named and index_set.members else str(ordinal + index_set.low)
+
+
+def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
     """The rows of one belief."""
     plates = plate_shape(belief)
     hidden = belief.observed.reshape(plates) if belief.observed is not None else np.zeros(plates, bool)
@@ -38,9 +57,9 @@ def belief_rows(belief: Belief) -> Iterator[Row]:
         yield _census(belief, hidden)
     else:
         for place in shown:
-            yield from _entry(_at(belief, tuple(map(int, place))), belief.name, tuple(map(int, place)))
+            yield from _entry(_at(belief, tuple(map(int, place))), labels, tuple(map(int, place)))
         if len(shown) < len(open_places):
-            yield Row("", f"… {len(open_places) - len(shown)} more", mean=_range(belief, hidden))
+            yield Row("", f"… {len(open_places) - len(shown)} more; all means", _range(belief, hidden))
     if hidden.any():
         yield Row("", f"({int(hidden.sum())} observed)")
 
@@ -66,34 +85,42 @@ def _at(belief: Belief, place: tuple[int, ...]) -> Belief:
 
 
 # ------------------------------------------------------------------ one entry
-def _entry(belief: Belief, name: str, place: tuple[int, ...]) -> Iterator[Row]:
+def _entry(belief: Belief, labels: Labels, place: tuple[int, ...]) -> Iterator[Row]:
     if belief.family == "Categorical":
-        yield Row(label(name, place), probabilities(np.asarray(belief.params["p"]), belief.members))
+        yield Row(labels.at(place), probabilities(np.asarray(belief.params["p"]), belief.members))
         return
     if belief.family == "Wishart":
-        yield from _matrix(belief, name, place)
+        yield from _matrix(belief, labels, place)
+        return
+    if belief.family == "Bernoulli":
+        yield Row(labels.at(place), family_text(belief), number(belief.mean))
         return
     mean, sd = np.asarray(belief.mean), np.asarray(belief.sd)
     low, high = (np.broadcast_to(np.asarray(bound), mean.shape) for bound in belief.interval(0.95))
     inside = list(np.ndindex(mean.shape))
     text = family_text(belief)
     for inner in inside if len(inside) <= FULL else inside[:SHORTENED]:
+        centre = number(mean[inner], against=float(sd[inner]))
         interval = f"[{number(low[inner])}, {number(high[inner])}]" if belief.family != "Delta" else ""
-        yield Row(label(name, (*place, *inner)), text, number(mean[inner]), number(sd[inner]) if interval else "", interval)
+        yield Row(labels.at((*place, *inner)), text, centre, number(sd[inner]) if interval else "", interval)
         text = ""
     if len(inside) > FULL:
-        yield Row("", f"… {len(inside) - SHORTENED} more", f"{number(mean.min())} to {number(mean.max())}")
+        yield Row("", f"… {len(inside) - SHORTENED} more; all means", f"{number(mean.min())} to {number(mean.max())}")
 
 
-def _matrix(belief: Belief, name: str, place: tuple[int, ...]) -> Iterator[Row]:
-    """The mean of a matrix, a row for each of its rows."""
-    mean, sd = np.asarray(belief.mean), np.asarray(belief.sd)
-    text = family_text(belief)
-    for k in range(min(len(mean), SHORTENED)):
-        yield Row(label(name, (*place, k)), text, vector(mean[k]), vector(sd[k]))
-        text = ""
-    if len(mean) > SHORTENED:
-        yield Row("", f"… {len(mean) - SHORTENED} more rows")
+def _matrix(belief: Belief, labels: Labels, place: tuple[int, ...]) -> Iterator[Row]:
+    """The mean of a matrix, a line for each of its rows."""
+    mean = np.asarray(belief.mean)
+    shown = mean[:SHORTENED, :SHORTENED]
+    largest = float(np.abs(shown).max())
+    cells = [[number(value, against=largest) for value in row] for row in shown]
+    width = max(len(cell) for row in cells for cell in row)
+    more = "  …" if len(mean) > SHORTENED else ""
+    yield Row(labels.at(place), f"{family_text(belief)}, mean")
+    for row in cells:
+        yield Row("", "  " + "  ".join(cell.rjust(width) for cell in row) + more)
+    if more:
+        yield Row("", more)
 
 
 def family_text(belief: Belief) -> str:
@@ -102,15 +129,17 @@ def family_text(belief: Belief) -> str:
         return "computed"
     if belief.family == "Delta":
         return "known"
+    if belief.family == "Normal":
+        return "Normal"  # its parameters are the columns
     few = {name: np.asarray(value) for name, value in belief.params.items() if np.size(value) == 1}
     inside = ", ".join(f"{name} = {number(float(value.reshape(())))}" for name, value in few.items())
     return f"{belief.family}({inside})" if inside else belief.family
 
 
 def probabilities(p: np.ndarray, members: tuple[str, ...] | None) -> str:
-    """`setosa 98 %, virginica 2 %`: the most probable members, those under half a per cent left out."""
+    """`setosa: 98 %, virginica: 2 %`: the most probable members, those under half a per cent left out."""
     order = [int(k) for k in np.argsort(-p, kind="stable")[:PROBABILITIES] if p[k] >= 0.005] or [int(p.argmax())]
-    return ", ".join(f"{members[k] if members else k} {percent(float(p[k]))}" for k in order)
+    return ", ".join(f"{members[k] if members else k}: {percent(float(p[k]))}" for k in order)
 
 
 # ------------------------------------------------------------------ many entries
@@ -119,10 +148,11 @@ def _census(belief: Belief, hidden: np.ndarray) -> Row:
     p = np.asarray(belief.params["p"])[~hidden]
     counts = np.bincount(p.argmax(axis=-1), minlength=p.shape[-1])
     names = belief.members or tuple(map(str, range(p.shape[-1])))
-    told = [f"{name} {count}" for name, count in zip(names, counts, strict=True) if count]
+    told = [f"{name}: {count}" for name, count in zip(names, counts, strict=True) if count]
     rest = f", … {len(told) - FULL} members more" if len(told) > FULL else ""
-    sure = f"; {percent(float(p.max(axis=-1).mean()))} sure on average"
-    return Row(f"{belief.name}[{' × '.join(map(str, hidden.shape))}]", f"most probable: {', '.join(told[:FULL])}{rest}{sure}")
+    sure = percent(float(p.max(axis=-1).mean()))
+    entries = " × ".join(map(str, hidden.shape)) if not hidden.any() else str(len(p))
+    return Row(belief.name, f"{entries} entries by their most probable member: {', '.join(told[:FULL])}{rest} ({sure} on average)")
 
 
 def _range(belief: Belief, hidden: np.ndarray) -> str:
@@ -133,18 +163,12 @@ def _range(belief: Belief, hidden: np.ndarray) -> str:
 
 
 # ------------------------------------------------------------------ numbers
-def label(name: str, place: tuple[int | str, ...]) -> str:
-    return f"{name}[{', '.join(map(str, place))}]" if place else name
-
-
-def number(value: float | np.ndarray) -> str:
-    """Four significant digits, and a true minus sign."""
-    return "—" if math.isnan(value) else f"{float(value):.4g}".replace("-", "−")
-
-
-def vector(values: np.ndarray) -> str:
-    shown = [number(v) for v in values[:FULL]]
-    return "  ".join(shown) + ("  …" if len(values) > FULL else "")
+def number(value: float | np.ndarray, against: float = 0.0, digits: int = 4) -> str:
+    """So many significant digits and a true minus sign; 0 for what is nothing against a scale."""
+    shown = float(value)
+    if math.isnan(shown):
+        return "—"
+    return f"{0.0 if abs(shown) < 1e-6 * against else shown:.{digits}g}".replace("-", "−")
 
 
 def percent(share: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import click
@@ -55,7 +56,7 @@ def _checked(path: Path) -> tuple[str, tuple[Diagnostic, ...]]:
 def fmt(files: tuple[str, ...], only_check: bool) -> int:
     """Lay files out in the canonical way; `-` reads stdin and writes stdout."""
     if files == ("-",):
-        click.echo(_formatted(SourceText("<stdin>", click.get_text_stream("stdin").read())), nl=False)
+        click.echo(_formatted(SourceText("<stdin>", sys.stdin.read())), nl=False)
         return 0
     wrong, changed = False, False
     for path in aim_files(files):

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from ppl.tools.belief_rows import FULL, SHORTENED, Row, belief_rows, label, number
+from ppl.tools.belief_rows import FULL, SHORTENED, Labels, Row, belief_rows, number, probabilities
 
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
+    from ppl.semantics.typed import TypedModel, Variable
 
 
 def posterior_text(posterior: Posterior) -> str:
     """The whole report, with the colours of a terminal."""
-    rows = (belief_rows(posterior[name]) for name in posterior.names)
+    variables = posterior.plan.bound.model.variables
+    rows = (belief_rows(posterior[name], labels_of(name, variables)) for name in posterior.names)
     cautions = [f"{click.style('warning:', fg='yellow')} {text}" for text in posterior.warnings]
     return "\n".join([heading(posterior.model, posterior.doc), _account(posterior), "", table(rows), *(["", *cautions] if cautions else [])])
+
+
+def labels_of(name: str, variables: Mapping[str, Variable]) -> Labels:
+    return Labels(name, variables[name].type.axes if name in variables else ())
 
 
 def heading(model: str, doc: str | None) -> str:
@@ -34,7 +40,7 @@ def _account(posterior: Posterior) -> str:
     if not posterior.converged:
         ended = click.style(f"NOT CONVERGED: {posterior.status} after {sweeps}", fg="yellow")
     evidence = "log evidence" if posterior.log_evidence is not None else "bound on the log evidence"
-    parts = [quality, posterior.engine, ended, f"{evidence} {number(posterior.elbo)} nats", _seconds(posterior.seconds)]
+    parts = [quality, posterior.engine, ended, f"{evidence} {number(posterior.elbo, digits=7)} nats", _seconds(posterior.seconds)]
     if posterior.restarts > 1:
         parts.insert(3, f"best of {posterior.restarts} starts")
     return " · ".join(parts)
@@ -47,36 +53,43 @@ def _seconds(seconds: Mapping[str, float]) -> str:
 
 
 # ------------------------------------------------------------------ prior draws
-def draws_text(model: str, doc: str | None, draws: Mapping[str, np.ndarray], why: str) -> str:
+def draws_text(model: TypedModel, draws: Mapping[str, np.ndarray], why: str) -> str:
     """Draws from the prior, each variable by its mean, sd and interval."""
     count = len(next(iter(draws.values()), ()))
-    head = [heading(model, doc), f"{why}: {count} draws from the prior", ""]
-    return "\n".join([*head, table(_draw_rows(name, values) for name, values in draws.items())])
+    head = [heading(model.name, model.doc), f"{why}: {count} draws from the prior", ""]
+    return "\n".join([*head, table(_draw_rows(labels_of(name, model.variables), drawn, model.variables.get(name)) for name, drawn in draws.items())])
 
 
-def _draw_rows(name: str, values: np.ndarray) -> Iterable[Row]:
+def _draw_rows(labels: Labels, values: np.ndarray, variable: Variable | None) -> Iterable[Row]:
     places = list(np.ndindex(values.shape[1:]))
     for place in places if len(places) <= FULL else places[:SHORTENED]:
-        drawn = values[(slice(None), *place)].astype(float)
-        low, high = np.quantile(drawn, [0.025, 0.975])
-        yield Row(label(name, place), "", number(drawn.mean()), number(drawn.std()), f"[{number(low)}, {number(high)}]")
+        drawn = values[(slice(None), *place)]
+        if variable is not None and variable.type.member_of is not None:
+            shares = np.bincount(drawn.astype(int)) / len(drawn)
+            yield Row(labels.at(place), probabilities(shares, variable.type.member_of.members))
+            continue
+        low, high = np.quantile(drawn.astype(float), [0.025, 0.975])
+        yield Row(labels.at(place), "", number(drawn.mean()), number(drawn.std()), f"[{number(low)}, {number(high)}]")
     if len(places) > FULL:
         yield Row("", f"… {len(places) - SHORTENED} more")
 
 
 # ------------------------------------------------------------------ tables
+COLUMNS = {"label": "", "belief": "belief", "mean": "mean", "sd": "sd", "interval": "95 % interval"}
+
+
 def table(groups: Iterable[Iterable[Row]]) -> str:
-    """Aligned columns; those that would be empty are left out."""
+    """Aligned columns under a header; those that would be empty are left out, and rows of words alone take their own width."""
     rows = [row for group in groups for row in group]
-    columns = {"": "label", "belief": "belief", "mean": "mean", "sd": "sd", "95 % interval": "interval"}
-    used = {title: key for title, key in columns.items() if key == "label" or any(getattr(row, key) for row in rows)}
-    cells = [["" if title == "belief" and len(used) == 2 else title for title in used], *([getattr(row, key) for key in used.values()] for row in rows)]
-    widths = [max(len(line[column]) for line in cells) for column in range(len(used))]
-    left = [key in ("label", "belief") for key in used.values()]
+    used = [key for key in COLUMNS if key in ("label", "belief") or any(getattr(row, key) for row in rows)]
+    head = Row(**{key: COLUMNS[key] for key in used} if len(used) > 2 else {"label": "", "belief": ""})
+    measured = [row for row in (head, *rows) if row.mean or row.label]
+    widths = {key: max((len(getattr(row, key)) for row in measured if key == "label" or row.mean), default=0) for key in used}
     lines = []
-    for line in cells:
-        padded = (cell.ljust(w) if to_left else cell.rjust(w) for cell, w, to_left in zip(line, widths, left, strict=True))
-        lines.append(("  " + "  ".join(padded)).rstrip())
+    for row in (head, *rows):
+        told = used if row.mean else ["label", "belief"]
+        cells = (getattr(row, key).ljust(widths[key]) if key in ("label", "belief") else getattr(row, key).rjust(widths[key]) for key in told)
+        lines.append(("  " + "  ".join(cells)).rstrip())
     return "\n".join(([click.style(lines[0], dim=True)] if lines[0] else []) + lines[1:])
 
 

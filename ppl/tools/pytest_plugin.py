@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class AimFile(pytest.File):
         from ppl.api import load_file
 
         try:
-            file = load_file(self.path)
+            file = load_file(os.path.relpath(self.path))
         except AimError as error:
             if "\ntest " in "\n" + self.path.read_text(encoding="utf-8", errors="replace"):
                 raise self.CollectError(str(error)) from None

@@ -59,6 +59,8 @@ def run(
         raise AimError(model.typed.unsupported)
     if steps is not None or where:
         raise click.UsageError(f"--steps and --where are for agents; `{model.name}` is a model")
+    if out is not None:
+        _make_folder(out)
     if not inputs.observes:
         _show_prior(inputs, seed, form)
         return 0
@@ -76,7 +78,7 @@ def _show_prior(inputs: Inputs, seed: int, form: str) -> None:
     why = f"no data are given and {inputs.file.source.name} has no `fit` line"
     draws = inputs.model.sample(PRIOR_DRAWS, seed=seed, datasets=inputs.datasets, **inputs.by_name)
     if form == "text":
-        click.echo(draws_text(inputs.model.name, inputs.model.doc, draws, why))
+        click.echo(draws_text(inputs.model.typed, draws, why))
         return
     beliefs = {name: {"family": "Draws", "mean": drawn.mean(axis=0).tolist(), "sd": drawn.std(axis=0).tolist()} for name, drawn in draws.items()}
     told = {"model": inputs.model.name, "engine": "prior", "draws": PRIOR_DRAWS, "seed": seed, "beliefs": beliefs}
@@ -89,11 +91,15 @@ def json_text(value: dict[str, Any]) -> str:
     return f"{{\n{inner}\n}}"
 
 
-def _write(folder: Path, posterior: Posterior, inputs: Inputs) -> None:
+def _make_folder(folder: Path) -> None:
+    """Before anything is computed, so that no work is lost on a place that cannot be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise AimError([unwritable(folder, error)]) from error
+
+
+def _write(folder: Path, posterior: Posterior, inputs: Inputs) -> None:
     write_atomically(folder / "posterior.json", json_text(posterior.to_json()) + "\n")
     write_atomically(folder / "summary.txt", click.unstyle(posterior_text(posterior)) + "\n")
     inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name).render(folder / "graph.svg")

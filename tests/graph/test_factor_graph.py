@@ -247,6 +247,11 @@ def test_what_cannot_be_written_says_what_to_do(name, code, tmp_path, no_graphvi
     assert not any(tmp_path.iterdir())
 
 
+def test_a_model_without_statements_is_an_empty_picture(no_graphviz):
+    graph = graph_of("model nothing(a = 1):\n    input x: real\n")
+    assert picture(graph).marks == {} and "</svg>" in graph.to_svg()
+
+
 def test_a_graph_is_drawn_without_jax():
     program = (
         "import sys; from ppl.graph.drawing import own_svg; from ppl.graph.factor_graph import build; from ppl.syntax.parser import parse;"

@@ -108,8 +108,11 @@ TABLE: dict[str, Row] = {
     ),
 }
 
-CASES = [pytest.param(name, seed, id=f"{name}-{seed}") for name in FAMILIES for seed in range(3)]
-every_family = pytest.mark.parametrize(("name", "seed"), CASES)
+SEEDS = (0, 1)  # each draws a set of parameters for every member of the plates
+every_family = pytest.mark.parametrize(
+    ("name", "seed"), [pytest.param(name, seed, id=f"{name}-{seed}") for name in FAMILIES for seed in SEEDS]
+)
+every_family_once = pytest.mark.parametrize("name", FAMILIES)  # for what must be compiled anew each time
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,10 @@ def case(name: str, seed: int) -> Case:
 
 def gradient(family: Family, natural: Any) -> Any:
     return jax.grad(lambda eta: family.log_partition(eta).sum())(natural)
+
+
+def slope(function: Callable[..., Any], natural: Any, direction: Any) -> Any:
+    return jax.jit(lambda a, b: jax.jvp(function, (a,), (b,))[1])(natural, direction)
 
 
 def shifted(natural: dict[str, jax.Array], family: Family) -> dict[str, np.ndarray]:
@@ -285,37 +292,38 @@ def test_float32_agrees_with_float64(name: str, seed: int) -> None:
     few, many = c.family.expected_statistics(single), c.family.expected_statistics(c.natural)
     for narrow, wide in pairs + [(few[k], many[k]) for k in many]:
         assert narrow.dtype == np.float32 and wide.dtype == np.float64
-        np.testing.assert_allclose(narrow, wide, rtol=1e-4, atol=1e-4 * np.abs(wide).max())
+        np.testing.assert_allclose(narrow, wide, rtol=1e-4, atol=1e-5 + 1e-4 * np.abs(wide).max())
     params32 = {k: v.astype(np.float32) for k, v in c.params.items()}
     assert {v.dtype for v in c.family.natural_from(**params32).values()} == {np.dtype(np.float32)}
 
 
-@every_family
-def test_second_derivatives_are_the_covariance_of_the_statistics(name: str, seed: int) -> None:
+@every_family_once
+def test_second_derivatives_are_the_covariance_of_the_statistics(name: str) -> None:
     """By two routes that agree, and a variance is not negative."""
-    c = case(name, seed)
+    c = case(name, 0)
     direction = {k: jnp.asarray(c.rng.normal(size=v.shape)) for k, v in c.natural.items()}
     direction = {k: v + jnp.swapaxes(v, -1, -2) if c.family.statistic_rank[k] == 2 else v for k, v in direction.items()}
-    by_hand = jax.jvp(c.family.expected_statistics, (c.natural,), (direction,))[1]
-    automatic = jax.jvp(lambda eta: gradient(c.family, eta), (c.natural,), (direction,))[1]
+    by_hand = slope(c.family.expected_statistics, c.natural, direction)
+    automatic = slope(lambda eta: gradient(c.family, eta), c.natural, direction)
     for key in automatic:
         np.testing.assert_allclose(by_hand[key], automatic[key], rtol=1e-8, atol=1e-8)
     assert (np.asarray(c.family.inner(direction, automatic)) >= -1e-9).all()
 
 
-@every_family
-def test_the_slope_of_the_entropy_is_that_of_minus_the_inner_product(name: str, seed: int) -> None:
+@every_family_once
+def test_the_slope_of_the_entropy_is_that_of_minus_the_inner_product(name: str) -> None:
     """dH = -⟨η, dE[T]⟩, so an engine may differentiate the bound."""
-    c = case(name, seed)
+    c = case(name, 0)
     direction = {k: jnp.asarray(c.rng.normal(size=v.shape)) for k, v in c.natural.items()}
-    slope = jax.jvp(c.family.entropy, (c.natural,), (direction,))[1]
-    moved = jax.jvp(c.family.expected_statistics, (c.natural,), (direction,))[1]
-    np.testing.assert_allclose(slope, -np.asarray(c.family.inner(c.natural, moved)), rtol=1e-7, atol=1e-7)
+    moved = slope(c.family.expected_statistics, c.natural, direction)
+    np.testing.assert_allclose(
+        slope(c.family.entropy, c.natural, direction), -np.asarray(c.family.inner(c.natural, moved)), rtol=1e-7, atol=1e-7
+    )
 
 
-@every_family
-def test_compiled_and_member_by_member_it_is_the_same(name: str, seed: int) -> None:
-    c = case(name, seed)
+@every_family_once
+def test_compiled_and_member_by_member_it_is_the_same(name: str) -> None:
+    c = case(name, 0)
     for function in (c.family.log_partition, c.family.entropy, c.family.expected_statistics):
         whole = function(c.natural)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12), jax.jit(function)(c.natural), whole)
