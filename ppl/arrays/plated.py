@@ -69,6 +69,9 @@ class Plated:
     def __truediv__(self, other: Plated | float) -> Plated:
         return elementwise(lambda a, b: a / b, self, other)
 
+    def __rtruediv__(self, other: float) -> Plated:
+        return elementwise(lambda a, b: a / b, other, self)
+
     def __neg__(self) -> Plated:
         return Plated(self.dims, -self.data)
 
@@ -145,7 +148,8 @@ class Plated:
         moved = xp.moveaxis(self.arranged(dims), len(dims) + axis, len(dims))  # dims, axis, rest
         flat = index.arranged(dims)  # dims, index axes
         places = len(dims)
-        grid = [xp.arange(s).reshape((-1,) + (1,) * (places - 1 - i + index.rank)) if s > 1 else 0 for i, s in enumerate(moved.shape[:places])]
+        after = places - 1 + index.rank
+        grid = [xp.arange(s).reshape((-1,) + (1,) * (after - i)) if s > 1 else 0 for i, s in enumerate(moved.shape[:places])]
         gathered = moved[(*grid, flat)]  # dims, index axes, rest
         if axis and index.rank:  # the index's axes go to where the axis was
             source = list(range(places, places + index.rank))

@@ -7,7 +7,7 @@ from typing import Literal
 
 Support = Literal[
     "real", "positive", "nonnegative", "unit", "simplex", "posdef", "lower_triangular", "count", "binary", "member", "any",
-    "increasing", "distribution", "distributions",
+    "increasing", "bound", "distribution", "distributions",
 ]  # fmt: skip
 
 
@@ -61,7 +61,7 @@ _DF = parameter("df", "positive")
 _P = parameter("p", "unit")
 _LOGIT = parameter("logit", "real")
 _N = parameter("n", "count")
-_LOW, _HIGH = parameter("low", "real"), parameter("high", "real")
+_LOW, _HIGH = parameter("low", "bound"), parameter("high", "bound")
 _A, _B = parameter("a", "positive"), parameter("b", "positive")
 _SCALE_MATRIX = parameter("scale", "posdef", "D", "D")
 _CONCENTRATIONS = parameter("concentration", "positive", "K")
@@ -118,7 +118,7 @@ _TABLE = (
     _distribution("LogNormal", "positive", _MEAN, _SD, remark="mean and sd are those of the logarithm"),
     _distribution("Weibull", "positive", _SHAPE, _SCALE),
     _distribution("Pareto", "positive", _SCALE, _SHAPE),
-    _distribution("Uniform", "real", _LOW, _HIGH),
+    _distribution("Uniform", "real", parameter("low", "real"), parameter("high", "real")),
     _distribution("TruncatedNormal", "real", _MEAN, _SD, _LOW, _HIGH),
     _distribution("VonMises", "real", _MEAN, parameter("concentration", "nonnegative")),
     _distribution("Flat", "real", remark="improper"),
@@ -130,5 +130,19 @@ _TABLE = (
     _distribution("Ordered", "any", parameter("distribution", "distribution"), remark="increasing along the innermost plate"),
     _distribution("Delta", "any", parameter("value", "any"), factor="delta"),
 )
+
+ALIASES: dict[str, str] = {
+    "Gaussian": "Normal",
+    "MultivariateNormal": "MvNormal",
+    "MVN": "MvNormal",
+    "Student": "StudentT",
+    "InvGamma": "InverseGamma",
+    "InvWishart": "InverseWishart",
+    "Chi2": "ChiSquared",
+    "NegBinomial": "NegativeBinomial",
+    "Discrete": "Categorical",
+    "PointMass": "Delta",
+}
+"""What other languages call a distribution of the table: only for the hint beside an unknown name."""
 
 DISTRIBUTIONS: dict[str, Distribution] = {distribution.name: distribution for distribution in _TABLE}

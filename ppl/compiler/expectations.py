@@ -7,7 +7,7 @@ multiplied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +69,16 @@ class Layout:
 
     latents: Mapping[str, LatentVariable]
     blocks: Mapping[str, Block]  # by block name
+
+    @property
+    def signature(self) -> Hashable:
+        """Everything that a compiled program depends on, as one value that can be compared."""
+        variables = tuple((v.name, v.family, v.plates, v.event, v.cardinality) for v in self.latents.values())
+        blocks = tuple(
+            (b.name, b.kind, b.variables, b.batch, tuple(b.batch_axes.items()), b.size, tuple(p.tobytes() for p in b.positions.values()))
+            for b in self.blocks.values()
+        )
+        return variables, blocks
 
     def block_of(self, variable: str) -> Block:
         return next(b for b in self.blocks.values() if variable in b.variables)

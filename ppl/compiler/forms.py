@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, elementwise, known, namespace
+from ppl.arrays.plated import Plated, elementwise, known
 from ppl.graph.functions import apply_known
 
 ZERO = Plated((), np.asarray(0.0))
@@ -223,10 +223,14 @@ class Gaussian(Quantity):
 
 @dataclass(frozen=True)
 class Featured(Quantity):
-    """Any other quantity, by the expected features that it supplies; `kind` says what it is, for messages."""
+    """Any other quantity, by the expected features that it supplies; `kind` says what it is, for messages.
+
+    `derived` is False where it is a latent variable itself (or an entry of one) and not a function of any.
+    """
 
     features: dict[str, Form]
     kind: str
+    derived: bool = True
 
     @property
     def rank(self) -> int:
@@ -327,8 +331,6 @@ def _multiply(a: Any, b: Any) -> Quantity:
         return _scaled(b, a)
     if isinstance(b, Plated):
         return _scaled(a, b)
-    if isinstance(a, Featured) and isinstance(b, Featured) and "log" in a.features and "log" in b.features:
-        raise NotConjugate("a product of latent values")
     raise NotConjugate("a product of latent values")
 
 
@@ -379,10 +381,6 @@ def _exp(q: Any) -> Quantity:
     raise NotConjugate("`exp` of a latent value")
 
 
-def _log(q: Any) -> Quantity:
-    raise NotConjugate("`log` of a latent value")
-
-
 def _sum(q: Any) -> Quantity:
     if isinstance(q, Gaussian):
         form = q.affine
@@ -395,6 +393,12 @@ def _sum(q: Any) -> Quantity:
 def _mean(q: Any) -> Quantity:
     count = float(np.prod(q.affine.shape)) if isinstance(q, Gaussian) else 1.0
     return _scaled(_sum(q), known(1.0 / count))
+
+
+def _negate(q: Any) -> Quantity:
+    if isinstance(q, Gaussian):
+        return Gaussian(q.affine.negated())
+    raise NotConjugate(f"minus {q.kind}")
 
 
 def _dot(a: Any, b: Any) -> Quantity:
@@ -449,7 +453,7 @@ def _sum_over_plates(body: Any, names: list[str], count: int, sizes: dict[str, i
     return _scaled(Gaussian(form), known(float(count)))
 
 
-def concat_forms(*items: Any) -> Quantity:
+def _concat(*items: Any) -> Quantity:
     """`concat` of vectors, of which some are Normal."""
     forms = [_as_form(i) for i in items]
     entries = [f.take(0, known(k)) for f in forms for k in range(f.shape[0])]
@@ -461,7 +465,7 @@ _RULES: dict[str, Callable[..., Quantity]] = {
     "subtract": _subtract,
     "multiply": _multiply,
     "divide": _divide,
-    "negate": lambda q: _scaled(q, known(-1.0)) if isinstance(q, Gaussian) else apply_quantity("log", [q]),
+    "negate": _negate,
     "power": _power,
     "sqrt": lambda q: _power(q, known(0.5)),
     "inverse": _inverse,
@@ -471,9 +475,8 @@ _RULES: dict[str, Callable[..., Quantity]] = {
     "dot": _dot,
     "matmul": _matmul,
     "stack": _stack,
-    "concat": concat_forms,
+    "concat": _concat,
     "if": _if,
     "reverse": lambda q: q.take(0, known(np.arange(q.form("mean").shape[0])[::-1])),
     "sum over plates": _sum_over_plates,
 }
-_ = namespace

@@ -7,8 +7,6 @@ is. What is neither observed nor needed by anything observed is predicted afterw
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
 from ppl.arrays.plated import Plated
@@ -43,7 +41,6 @@ class LatentVariable:
     cardinality: int = 0
     lookup: np.ndarray | None = field(default=None, repr=False)
     span: Span | None = field(default=None, compare=False, repr=False)
-    parameters: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)  # known ones that the family holds: n
 
     def statistic_shape(self, statistic: str) -> tuple[int, ...]:
         keep = FEATURES.get(self.family, {}).get(statistic)
@@ -57,7 +54,7 @@ def latent_reference(variable: LatentVariable, indices: tuple[Plated, ...]) -> Q
     statistics = FEATURES[variable.family]
     if len(indices) > len(variable.plates) and len({*map(str, statistics.values())}) > 1:
         raise NotConjugate(f"an entry of a {variable.family} variable")
-    return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.family} variable")
+    return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.family} variable", derived=False)
 
 
 def _statistic_form(variable: LatentVariable, statistic: str, indices: tuple[Plated, ...]) -> Form:

@@ -7,8 +7,8 @@ message, so it is computed once, before the first sweep.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -35,10 +35,9 @@ class Data:
 
     factors: tuple[ReadyFactor, ...]
     rows: dict[str, Rows]
-    known: dict[str, Any]  # known parameters that a family holds (trials of a Binomial), by block
 
 
-jax.tree_util.register_dataclass(Data, data_fields=["factors", "rows", "known"], meta_fields=[])
+jax.tree_util.register_dataclass(Data, data_fields=["factors", "rows"], meta_fields=[])
 
 #: moments, natural parameters and entropy of each block; `sums` of those taken in rows
 State = dict[str, dict[str, Any]]
@@ -53,6 +52,19 @@ class Program:
     data: Data
     dtype: Any = np.float64
     damping: float = 0.0
+
+    # ------------------------------------------------------------ what makes two programs the same
+    @cached_property
+    def skeleton(self) -> Program:
+        """The program without its numbers: their shapes stand for them."""
+        return replace(self, data=jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), self.data))
+
+    @cached_property
+    def signature(self) -> tuple[Hashable, ...]:
+        """Equal for programs that compile to the same code, whatever their numbers."""
+        leaves, tree = jax.tree.flatten(self.data)
+        shapes = tuple((a.shape, str(a.dtype)) for a in leaves)
+        return (tree, shapes, self.layout.signature, self.order, str(self.dtype), self.damping)
 
     # ------------------------------------------------------------ which factors a block needs
     @cached_property
@@ -150,9 +162,6 @@ class Program:
             return {"precision": moments["cov"]}
         return {} if block.kind == "table" else {k: np.zeros_like(v) for k, v in moments.items()}
 
-    def family(self, name: str, data: Data) -> Any:
-        return FAMILIES[self.layout.blocks[name].kind]
-
     # ------------------------------------------------------------ energies
     def block_energy(self, name: str, own: Mapping[str, Any], state: State, data: Data, messages: Mapping[int, Any], prior_only: bool = False) -> Any:
         """The energy of the factors that touch the block, as a function of its own moments."""
@@ -181,7 +190,7 @@ class Program:
         if block.kind == "table":
             return put(state, name, **table_optimum(gradient["table"], len(block.batch)))
         natural = self.damped(gradient, state["natural"].get(name))
-        family = self.family(name, data)
+        family = FAMILIES[block.kind]
         moments = family.expected_statistics(natural)
         return put(state, name, moments=moments, natural=natural, entropy=family.entropy(natural).sum())
 
@@ -315,5 +324,5 @@ def make_program(
             rows[block.name] = made
             taken.update(mine)
     plain = tuple(ready_factor(hoist(f), layout) for k, f in enumerate(factors) if k not in taken)
-    data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), Data(plain, rows, {}))
+    data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), Data(plain, rows))
     return Program(layout, tuple(b.name for b in blocks), data, np.dtype(dtype), damping)

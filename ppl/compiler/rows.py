@@ -8,8 +8,9 @@ at its optimum the variable adds the sum of its log-normalisers to the bound, wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -188,8 +189,6 @@ def _factor_weights(one: RowFactor, rows: Rows, moments: Moments, layout: Layout
 
 def _carried(one: RowFactor, values: dict[str, Any], moments: Moments, layout: Layout, dims: tuple[str, ...]) -> Any:
     """The carrier's features where the rows' features are `values`, counted from the data's mean."""
-    from types import SimpleNamespace
-
     assert one.carrier is not None
     features = {}
     for name, ready in one.factor.slots[one.carrier].items():
@@ -240,56 +239,45 @@ def features(raw: Any, pairs: tuple[tuple[int, int], ...]) -> Any:
     return jnp.concatenate([raw, raw[i] * raw[j]])
 
 
-def _pass(rows: Rows, responsibilities: Any) -> dict[str, Any]:
-    """Sums over all chunks of what the function makes of each: r Φᵀ, Σ r and the log-normaliser."""
+def _summed(rows: Rows, responsibilities: Callable[..., tuple[Any, Any]], *others: Any) -> dict[str, Any]:
+    """r Φᵀ, Σ r and the sum of the log-normalisers over all chunks; `responsibilities` gives r and those of a chunk."""
+    dtype, width = rows.raw.dtype, rows.raw.shape[1] + len(rows.pairs)
 
-    def step(carry: Any, chunk: Any) -> tuple[Any, None]:
-        phi = features(chunk[0], rows.pairs)
-        r, normaliser = responsibilities(phi, *chunk[1:])
-        r = r * chunk[1]
-        return (carry[0] + r @ phi.T, carry[1] + r.sum(axis=1), carry[2] + (normaliser * chunk[1]).sum()), None
+    def step(sums: dict[str, Any], chunk: Any) -> tuple[dict[str, Any], None]:
+        raw, mask, *rest = chunk
+        phi = features(raw, rows.pairs)
+        r, normaliser = responsibilities(phi, *rest)
+        r = r * mask
+        added = {"features": r @ phi.T, "counts": r.sum(axis=1), "normaliser": (normaliser * mask).sum()}
+        return jax.tree.map(jnp.add, sums, added), None
 
-    width = rows.raw.shape[1] + len(rows.pairs)
-    zero = (
-        jnp.zeros((rows.states, width), rows.raw.dtype),
-        jnp.zeros((rows.states,), rows.raw.dtype),
-        jnp.zeros((), rows.raw.dtype),
-    )
-    return {"step": step, "zero": zero}
-
-
-def _sums(carry: Any) -> dict[str, Any]:
-    return {"features": carry[0], "counts": carry[1], "normaliser": carry[2]}
+    shapes = {"features": (rows.states, width), "counts": (rows.states,), "normaliser": ()}
+    zero = {k: jnp.zeros(shape, dtype) for k, shape in shapes.items()}
+    return jax.lax.scan(step, zero, (rows.raw, rows.mask, *others))[0]
 
 
 def local_pass(rows: Rows, moments: Moments, layout: Layout) -> dict[str, Any]:
     """The variable at its optimum given the other blocks: what they need of it, and what it adds to the bound."""
     w, c = weights(rows, moments, layout)
 
-    def optimum(phi: Any, _mask: Any) -> tuple[Any, Any]:
+    def optimum(phi: Any) -> tuple[Any, Any]:
         logits = w @ phi + c[:, None]
         top = logits.max(axis=0)
         p = jnp.exp(logits - top)
         total = p.sum(axis=0)
         return p / total, jnp.log(total) + top
 
-    made = _pass(rows, optimum)
-    carry, _ = jax.lax.scan(made["step"], made["zero"], (rows.raw, rows.mask))
-    return _sums(carry)
+    return _summed(rows, optimum)
 
 
 def labelled_pass(rows: Rows, labels: Any) -> dict[str, Any]:
     """The same sums where every member's state is given: a start."""
     cut = jnp.zeros(rows.mask.size, int).at[: rows.members].set(labels).reshape(rows.mask.shape)
 
-    def given(phi: Any, _mask: Any, label: Any) -> tuple[Any, Any]:
-        return (label[None, :] == jnp.arange(rows.states)[:, None]) * jnp.ones_like(phi[:1]) if phi.shape[0] else (
-            (label[None, :] == jnp.arange(rows.states)[:, None]) * 1.0
-        ), jnp.zeros(label.shape)
+    def given(phi: Any, label: Any) -> tuple[Any, Any]:
+        return (label == jnp.arange(rows.states)[:, None]).astype(phi.dtype), jnp.zeros(label.shape, phi.dtype)
 
-    made = _pass(rows, given)
-    carry, _ = jax.lax.scan(made["step"], made["zero"], (rows.raw, rows.mask, cut))
-    return _sums(carry)
+    return _summed(rows, given, cut)
 
 
 def collapsed_energy(rows: Rows, sums: Mapping[str, Any], moments: Moments, layout: Layout) -> Any:

@@ -18,7 +18,7 @@ from ppl.syntax import tree
 
 TOLERANCE = 1e-6
 MOMENTS = {"mean": "mean", "sd": "sd", "var": "var", "mode": "mode"}
-RESULTS = ("log_evidence", "elbo", "free_energy", "iterations")
+RESULTS = ("status", "log_evidence", "elbo", "free_energy", "iterations")
 FACTS = ("exact", "converged")
 
 
@@ -94,7 +94,7 @@ class _Meaning:
             if value is None:
                 raise AimError([Diagnostic("AIM0803", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")])
             return np.asarray(value)
-        if isinstance(e, tree.Call) and len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile"):
+        if isinstance(e, tree.Call) and len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile", "median"):
             subject = e.arguments[0].value
             name, indices = named(subject)
             if name is None:
@@ -102,23 +102,24 @@ class _Meaning:
             if name not in posterior:
                 raise AimError([Diagnostic("AIM0804", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))])
             belief = posterior[name]
-            if e.function.name == "quantile":
-                value = belief.quantile(float(compute(e.arguments[1].value, self)))
+            if e.function.name in ("quantile", "median"):
+                q = 0.5 if e.function.name == "median" else float(compute(e.arguments[1].value, self))
+                value = belief.quantile(q)
             else:
                 value = getattr(belief, MOMENTS[e.function.name])
             return np.asarray(value)[tuple(int(compute(i, self)) for i in indices)]
-        if isinstance(e, tree.Call) and e.function.name == "prob":
+        if isinstance(e, tree.Call) and e.function.name == "probability":
             return self.probability(e)
         return None
 
     def probability(self, e: tree.Call) -> np.ndarray:
-        """`prob(z[0] == cue)`: the probability of a member."""
+        """`probability(z[0] == cue)`: the probability of a member."""
         comparison = e.arguments[0].value
         if not isinstance(comparison, tree.Binary) or comparison.operator != "==":
-            raise AimError([Diagnostic("AIM0801", "`prob` takes a comparison with a member: `prob(z[0] == 1)`", e.span)])
+            raise AimError([Diagnostic("AIM0801", "`probability` takes a comparison with a member: `probability(z[0] == 1)`", e.span)])
         name, indices = named(comparison.left)
         if name is None or name not in self.posterior:
-            raise AimError([Diagnostic("AIM0804", "there is no belief in what `prob` names", comparison.left.span)])
+            raise AimError([Diagnostic("AIM0804", "there is no belief in what `probability` names", comparison.left.span)])
         belief = self.posterior[name]
         p = np.asarray(belief.params["p"])
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p

@@ -9,7 +9,7 @@ from ppl.compiler.expectations import Layout
 from ppl.compiler.lowering import LatentEvaluator, lower_statement
 from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.engines.double import in_double
-from ppl.engines.reports import draw_into
+from ppl.engines.draws import draw_statement, drawn_variable
 from ppl.graph.bound import BoundModel
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -22,15 +22,8 @@ def prior_draws(bound: BoundModel, draws: int, *, seed: int) -> dict[str, np.nda
     evaluator = LatentEvaluator(bound, {}, definitions)
     evaluator.values = dict(bound.values)
     for statement in random_statements(model):
-        draw_into(statement, evaluator.values, evaluator, rng, draws, bound)  # type: ignore[arg-type]
-    found: dict[str, np.ndarray] = {}
-    for name, variable in model.variables.items():
-        if variable.role == "random" and name not in definitions:
-            found[name] = evaluator.values[name].arranged(("draw",), {"draw": draws})
-        elif name in definitions:
-            value = evaluator.reference(name, (), None)
-            found[name] = np.broadcast_to(value.arranged(("draw",)), (draws, *bound.shape(variable)))
-    return found
+        draw_statement(statement, evaluator, rng, draws)
+    return {n: drawn_variable(n, evaluator, draws) for n, v in model.variables.items() if v.role == "random" or n in definitions}
 
 
 @in_double

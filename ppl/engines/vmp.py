@@ -66,7 +66,7 @@ def run_vmp(
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
     still = STANDING_STILL if np.dtype(dtype) == np.float64 else 1e-3
     clock = time.perf_counter()
-    begin, sweeps = _compiled(program, stacked, limit, several=count > 1)
+    begin, sweeps = _compiled_once(program, stacked, limit, several=count > 1)
     compile_seconds = time.perf_counter() - clock
     clock = time.perf_counter()
     carry, messages, done = begin(program.data, stacked), {}, 0
@@ -82,6 +82,20 @@ def run_vmp(
     run_seconds = time.perf_counter() - clock
     converged = bool(chosen["converged"]) or plan.exact
     return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds)
+
+
+_COMPILED: dict[Any, tuple[Any, Any]] = {}
+REMEMBERED = 64  # programs that are kept compiled in this process
+
+
+def _compiled_once(program: Program, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
+    """The compiled functions, remembered: another fit of the same shapes does not compile again."""
+    key = (program.signature, tuple((k, v.shape) for k, v in labels.items()), limit, several)
+    if key not in _COMPILED:
+        if len(_COMPILED) >= REMEMBERED:
+            del _COMPILED[next(iter(_COMPILED))]
+        _COMPILED[key] = _compiled(program.skeleton, labels, limit, several=several)
+    return _COMPILED[key]
 
 
 def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 
@@ -15,15 +13,10 @@ def energy(x: Any, p: Any) -> Plated:
     return x.mean * p.log + (1.0 - x.mean) * p.log1m
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], p: Any) -> Any:
-    return (rng.random(size) < p) * 1.0
-
-
 FACTOR = Factor(
     name="Bernoulli",
     family="Bernoulli",
     parameters=("p",),
     slots={"x": ("mean",), "p": ("log", "log1m")},
     energy=energy,
-    sample=sample,
 )

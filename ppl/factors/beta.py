@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 from ppl.numerics.special import lgamma
@@ -18,15 +16,10 @@ def energy(x: Any, a: Any, b: Any) -> Plated:
     return (a - 1.0) * x.log + (b - 1.0) * x.log1m - log_normaliser
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], a: Any, b: Any) -> Any:
-    return rng.beta(a, b, size)
-
-
 FACTOR = Factor(
     name="Beta",
     family="Beta",
     parameters=("a", "b"),
     slots={"x": ("log", "log1m"), "a": ("value",), "b": ("value",)},
     energy=energy,
-    sample=sample,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 
@@ -21,16 +19,11 @@ def base_measure(x: Any, n: Any) -> Any:
     return gammaln(n + 1) - gammaln(x + 1) - gammaln(n - x + 1)
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], n: Any, p: Any) -> Any:
-    return rng.binomial(np.asarray(n).astype(int), p, size) * 1.0
-
-
 FACTOR = Factor(
     name="Binomial",
     family="Binomial",
     parameters=("n", "p"),
     slots={"x": ("mean",), "n": ("value",), "p": ("log", "log1m")},
     energy=energy,
-    sample=sample,
     base_measure=base_measure,
 )

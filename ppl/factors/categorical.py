@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 
@@ -15,18 +13,11 @@ def energy(x: Any, p: Any) -> Plated:
     return (x.one_hot * p.log).sum_value()
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], p: Any) -> Any:
-    cumulative = np.cumsum(p, axis=-1)
-    draws = rng.random(size)[..., None] * cumulative[..., -1:]
-    return np.minimum((draws > cumulative).sum(axis=-1), p.shape[-1] - 1)
-
-
 FACTOR = Factor(
     name="Categorical",
     family="Categorical",
     parameters=("p",),
     slots={"x": ("one_hot",), "p": ("log",)},
     energy=energy,
-    sample=sample,
     parameter_rank={"p": 1},
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 from ppl.numerics.special import lgamma
@@ -17,18 +15,12 @@ def energy(x: Any, concentration: Any) -> Plated:
     return ((c - 1.0) * x.log).sum_value() + c.sum_value().map(lgamma) - c.map(lgamma).sum_value()
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], concentration: Any) -> Any:
-    draws = rng.gamma(np.broadcast_to(concentration, (*size, concentration.shape[-1])))
-    return draws / draws.sum(axis=-1, keepdims=True)
-
-
 FACTOR = Factor(
     name="Dirichlet",
     family="Dirichlet",
     parameters=("concentration",),
     slots={"x": ("log",), "concentration": ("value",)},
     energy=energy,
-    sample=sample,
     event_rank=1,
     parameter_rank={"concentration": 1},
 )

@@ -15,8 +15,8 @@ def energy(x: Any, rate: Any) -> Plated:
     return rate.log - rate.mean * x.mean + 0.0 * x.log
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], rate: Any) -> Any:
-    return rng.exponential(1 / rate, size)
+def reported(rate: Any) -> dict[str, Any]:
+    return {"shape": np.ones_like(rate), "rate": rate}
 
 
 FACTOR = Factor(
@@ -25,5 +25,5 @@ FACTOR = Factor(
     parameters=("rate",),
     slots={"x": ("mean", "log"), "rate": ("mean", "log")},
     energy=energy,
-    sample=sample,
+    reported=reported,
 )

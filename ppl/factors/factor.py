@@ -32,9 +32,9 @@ class Factor:
     parameters: tuple[str, ...]
     slots: dict[str, tuple[str, ...]]
     energy: Callable[..., Plated]
-    sample: Callable[..., Any]
     differences: dict[str, tuple[str, str]] = field(default_factory=dict)
     conversions: dict[str, tuple[str, tuple[tuple[Any, ...], ...]]] = field(default_factory=dict)
     base_measure: Callable[..., Any] | None = None
+    reported: Callable[..., dict[str, Any]] = dict  # the family's own parameters, from those that the factor is written in
     event_rank: int = 0  # axes of a value
     parameter_rank: dict[str, int] = field(default_factory=dict)  # axes of a parameter, where it is no scalar

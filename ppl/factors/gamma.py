@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 from ppl.numerics.special import lgamma
@@ -17,10 +15,6 @@ def energy(x: Any, shape: Any, rate: Any) -> Plated:
     return a * rate.log - a.map(lgamma) + (a - 1.0) * x.log - rate.mean * x.mean
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], shape: Any, rate: Any) -> Any:
-    return rng.gamma(shape, 1 / rate, size)
-
-
 FACTOR = Factor(
     name="Gamma",
     family="Gamma",
@@ -28,5 +22,4 @@ FACTOR = Factor(
     slots={"x": ("mean", "log"), "shape": ("value",), "rate": ("mean", "log")},
     conversions={"scale": ("rate", (("power", -1.0),))},
     energy=energy,
-    sample=sample,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 from ppl.numerics.special import lgamma
@@ -17,15 +15,10 @@ def energy(x: Any, shape: Any, scale: Any) -> Plated:
     return a * scale.log - a.map(lgamma) - (a + 1.0) * x.log - scale.mean * x.reciprocal
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], shape: Any, scale: Any) -> Any:
-    return 1 / rng.gamma(shape, 1 / scale, size)
-
-
 FACTOR = Factor(
     name="InverseGamma",
     family="InverseGamma",
     parameters=("shape", "scale"),
     slots={"x": ("reciprocal", "log"), "shape": ("value",), "scale": ("mean", "log")},
     energy=energy,
-    sample=sample,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 
@@ -21,18 +19,12 @@ def base_measure(x: Any, n: Any) -> Any:
     return gammaln(x.sum(axis=-1) + 1) - gammaln(x + 1).sum(axis=-1)
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], n: Any, p: Any) -> Any:
-    weights = np.broadcast_to(p / p.sum(axis=-1, keepdims=True), (*size, p.shape[-1]))
-    return rng.multinomial(np.broadcast_to(np.asarray(n).astype(int), size), weights) * 1.0
-
-
 FACTOR = Factor(
     name="Multinomial",
     family="Multinomial",
     parameters=("n", "p"),
     slots={"x": ("mean",), "n": ("value",), "p": ("log",)},
     energy=energy,
-    sample=sample,
     base_measure=base_measure,
     event_rank=1,
     parameter_rank={"p": 1},

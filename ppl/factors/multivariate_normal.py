@@ -17,10 +17,8 @@ def energy(residual: Any, precision: Any) -> Plated:
     return 0.5 * (precision.logdet - size * LOG_2PI) - 0.5 * quadratic
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], mean: Any, precision: Any) -> Any:
-    dimension = precision.shape[-1]
-    root = np.linalg.cholesky(np.linalg.inv(precision))
-    return mean + np.matmul(root, rng.standard_normal((*size, dimension))[..., None])[..., 0]
+def reported(mean: Any, precision: Any) -> dict[str, Any]:
+    return {"mean": mean, "cov": np.linalg.inv(precision)}
 
 
 FACTOR = Factor(
@@ -31,7 +29,7 @@ FACTOR = Factor(
     differences={"residual": ("x", "mean")},
     conversions={"cov": ("precision", (("inverse",),)), "scale_tril": ("precision", (("gram",), ("inverse",)))},
     energy=energy,
-    sample=sample,
+    reported=reported,
     event_rank=1,
     parameter_rank={"mean": 1, "precision": 2},
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import LOG_2PI, Factor
 
@@ -15,8 +13,8 @@ def energy(residual: Any, precision: Any) -> Plated:
     return 0.5 * (precision.log - LOG_2PI) - 0.5 * (precision.mean * residual.square)
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], mean: Any, precision: Any) -> Any:
-    return rng.normal(mean, precision**-0.5, size)
+def reported(mean: Any, precision: Any) -> dict[str, Any]:
+    return {"mean": mean, "sd": precision**-0.5}
 
 
 FACTOR = Factor(
@@ -27,5 +25,5 @@ FACTOR = Factor(
     differences={"residual": ("x", "mean")},
     conversions={"sd": ("precision", (("power", -2.0),)), "var": ("precision", (("power", -1.0),))},
     energy=energy,
-    sample=sample,
+    reported=reported,
 )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated
 from ppl.factors.factor import Factor
 
@@ -21,16 +19,11 @@ def base_measure(x: Any) -> Any:
     return -gammaln(x + 1)
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], rate: Any) -> Any:
-    return rng.poisson(rate, size) * 1.0
-
-
 FACTOR = Factor(
     name="Poisson",
     family="Poisson",
     parameters=("rate",),
     slots={"x": ("mean",), "rate": ("mean", "log")},
     energy=energy,
-    sample=sample,
     base_measure=base_measure,
 )

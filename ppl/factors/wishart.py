@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from ppl.arrays.plated import Plated, elementwise
 from ppl.factors.factor import Factor
 from ppl.numerics.special import multivariate_lgamma
@@ -21,23 +19,12 @@ def energy(x: Any, df: Any, scale: Any) -> Plated:
     return 0.5 * ((v - (size + 1.0)) * x.logdet) - 0.5 * trace - normaliser
 
 
-def sample(rng: np.random.Generator, size: tuple[int, ...], df: Any, scale: Any) -> Any:
-    """Bartlett's decomposition."""
-    d = scale.shape[-1]
-    df = np.broadcast_to(df, size)
-    factor = np.tril(rng.standard_normal((*size, d, d)), -1)
-    factor[..., np.arange(d), np.arange(d)] = np.sqrt(rng.chisquare(df[..., None] - np.arange(d)))
-    root = np.matmul(np.linalg.cholesky(scale), factor)
-    return np.matmul(root, np.swapaxes(root, -1, -2))
-
-
 FACTOR = Factor(
     name="Wishart",
     family="Wishart",
     parameters=("df", "scale"),
     slots={"x": ("mean", "logdet"), "df": ("value",), "scale": ("inverse", "logdet")},
     energy=energy,
-    sample=sample,
     event_rank=2,
     parameter_rank={"scale": 2},
 )

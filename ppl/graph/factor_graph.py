@@ -125,9 +125,8 @@ class FactorGraph:
 
         graph = networkx.Graph(model=self.model)
         for v in self.variables:
-            graph.add_node(
-                v.name, bipartite=0, kind="variable", role=v.role, plates=v.plates, observed=v.observed, distribution=v.distribution, type=v.type
-            )
+            graph.add_node(v.name, bipartite=0, kind="variable", role=v.role, type=v.type)
+            graph.add_node(v.name, plates=v.plates, observed=v.observed, distribution=v.distribution)
         for s in self.statements:
             kind = "factor" if s.kind == "random" else "definition"
             graph.add_node(s.name, bipartite=1, kind=kind, plates=s.plates, observed=False, distribution=s.distribution)

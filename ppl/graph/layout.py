@@ -79,7 +79,7 @@ def _finish(picture: Picture, scene: Scene, xs: dict[str, float]) -> Layout:
         points={name: moved(name) for name in picture.marks},
         boxes={p: Rectangle(r.left + dx, r.top + dy, r.right + dx, r.bottom + dy) for p, r in ((p, boxes[p]) for p in picture.boxes)},
         waypoints={
-            line: () if _is_clear(line, chain, points, taken) else tuple(moved(name) for name in chain) for line, chain in scene.chains.items()
+            line: () if _is_clear(line, chain, points, taken) else tuple(map(moved, chain)) for line, chain in scene.chains.items()
         },
         labels_left=scene.labels_left | _boxes_left(picture, points),
     )
@@ -136,5 +136,8 @@ def _around(inside: list[Rectangle], side: float, top: float, bottom: float) -> 
     if not inside:
         return Rectangle(0.0, 0.0, 0.0, 0.0)
     return Rectangle(
-        min(r.left for r in inside) - side, min(r.top for r in inside) - top, max(r.right for r in inside) + side, max(r.bottom for r in inside) + bottom
+        min(r.left for r in inside) - side,
+        min(r.top for r in inside) - top,
+        max(r.right for r in inside) + side,
+        max(r.bottom for r in inside) + bottom,
     )

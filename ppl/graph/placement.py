@@ -14,6 +14,8 @@ from ppl.graph.scene import Path, Scene
 GAP = 14.0
 SEARCH_BUDGET = 30000  # of pairs of columns looked at while trying orders
 
+Weighted = list[tuple[str, float]]  # other columns, each with a weight or a distance
+
 Order = dict[Path, tuple[str | Path, ...]]  # the contents of each box from left to right: names, and paths of inner boxes
 
 
@@ -78,7 +80,7 @@ def places(scene: Scene, order: Order, rounds: int) -> dict[str, float]:
     """
     names = _leaves(order)
     apart = _separations(scene, names)
-    near: dict[str, list[tuple[str, float]]] = {name: [] for name in names}
+    near: dict[str, Weighted] = {name: [] for name in names}
     for a, b, weight in scene.segments:
         near[scene.column[a]].append((scene.column[b], weight))
         near[scene.column[b]].append((scene.column[a], weight))
@@ -95,10 +97,10 @@ def places(scene: Scene, order: Order, rounds: int) -> dict[str, float]:
     return _settled(names, near, apart, _pushed_right(names, apart, xs))
 
 
-def _settled(names: list[str], near: Mapping[str, list[tuple[str, float]]], apart: list[tuple[str, str, float]], xs: dict[str, float]) -> dict[str, float]:
+def _settled(names: list[str], near: Mapping[str, Weighted], apart: list[tuple[str, str, float]], xs: dict[str, float]) -> dict[str, float]:
     """Each column in turn goes to its neighbours' mean as far as the others let it."""
-    before: dict[str, list[tuple[str, float]]] = {name: [] for name in names}
-    after: dict[str, list[tuple[str, float]]] = {name: [] for name in names}
+    before: dict[str, Weighted] = {name: [] for name in names}
+    after: dict[str, Weighted] = {name: [] for name in names}
     for a, b, distance in apart:
         after[a].append((b, distance))
         before[b].append((a, distance))
@@ -139,7 +141,7 @@ def _rows_of(scene: Scene, name: str, depth: int) -> set[int]:
 
 def _pushed_right(names: list[str], apart: Iterable[tuple[str, str, float]], xs: Mapping[str, float]) -> dict[str, float]:
     """The nearest places to the right that keep every distance: one pass, since the left of each pair comes first in `names`."""
-    after: dict[str, list[tuple[str, float]]] = {name: [] for name in names}
+    after: dict[str, Weighted] = {name: [] for name in names}
     for a, b, distance in apart:
         after[a].append((b, distance))
     placed = dict(xs)

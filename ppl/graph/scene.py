@@ -137,7 +137,8 @@ def _levels(picture: Picture) -> dict[str, int]:
     """Levels of variables with short lines in all: first the longest path, then each is drawn to where most of its lines go."""
     marks = picture.marks
     child = {line.source: line.target for line in picture.lines if marks[line.source].shape == "factor"}
-    edges = {(line.source, child.get(line.target, line.target)) for line in picture.lines if marks[line.source].shape != "factor" and not line.back}
+    forward = [line for line in picture.lines if marks[line.source].shape != "factor" and not line.back]
+    edges = {(line.source, child.get(line.target, line.target)) for line in forward}
     names = [name for name, mark in marks.items() if mark.shape != "factor"]
     parents = {name: [a for a, b in edges if b == name] for name in names}
     children = {name: [b for a, b in edges if a == name] for name in names}

@@ -12,10 +12,12 @@ from ppl.graph.scene import DOT, FACTOR, Path, extent
 INK, FAINT, SHADE = "#1f2937", "#64748b", "#d3dae4"
 FONT = "Helvetica, Arial, 'Liberation Sans', sans-serif"
 
-HEAD = """<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.1f} {height:.1f}" role="img">
+HEAD = """<svg xmlns="http://www.w3.org/2000/svg" role="img" \
+width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.1f} {height:.1f}">
 <title>{title}</title>
 <defs>
-<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0,0.8 L8,4 L0,7.2 z" fill="{ink}"/></marker>
+<marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto">\
+<path d="M0,0.8 L8,4 L0,7.2 z" fill="{ink}"/></marker>
 <linearGradient id="half"><stop offset="0.5" stop-color="{shade}"/><stop offset="0.5" stop-color="#ffffff"/></linearGradient>
 </defs>
 <rect width="100%" height="100%" fill="#ffffff"/>

@@ -172,7 +172,7 @@ def _use(part: tree.Use, said: _Block, findings: Findings) -> None:
     known = ENGINE_OPTIONS.get(part.engine)
     if known is None:
         hint = did_you_mean(part.engine, ENGINE_OPTIONS) or f"engines are {', '.join(ENGINE_OPTIONS)}"
-        findings.error("AIM0504", f"unknown engine `{part.engine}`", word_span(part.span, part.engine), hint)
+        findings.error("AIM0504", f"unknown engine `{part.engine}`", word_span(part.span, f" {part.engine}", 1), hint)
         return
     for argument in part.arguments:
         _option(argument, part, known, said, findings)

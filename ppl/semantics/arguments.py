@@ -33,8 +33,8 @@ def given_arguments(written: tree.Call, known: Distribution, scope: Scope) -> li
     if not failed:
         missing = [slot for number, slot in enumerate(known.slots) if number not in by_slot and not slot[0].optional]
         failed = bool(missing)
-        for slot in missing:
-            names = " or ".join(f"`{signature.name}`" for signature in slot)
+        if missing:
+            names = ", and ".join(" or ".join(f"`{signature.name}`" for signature in slot) for slot in missing)
             scope.findings.error("AIM0305", f"`{known.name}` needs {names}", written.span, f"it takes {signature_text(known)}")
     return None if failed else [(signature, argument.value) for _, (signature, argument) in sorted(by_slot.items())]
 

@@ -35,7 +35,7 @@ def applied(name: str, arguments: Arguments, span: Span, scope: Scope) -> TypedE
         found = _compared(function, arguments, span, scope)
     elif name == "if":
         found = _conditional(arguments, span, scope)
-    elif name == "onehot" or function.shape in ("file", "length") or all([is_number(argument, scope) for argument in arguments]):
+    elif name == "onehot" or function.shape in ("file", "length") or _are_numbers(arguments, scope):
         found = _SHAPES[function.shape](function, arguments, span, scope)
     else:
         return None
@@ -43,19 +43,13 @@ def applied(name: str, arguments: Arguments, span: Span, scope: Scope) -> TypedE
         return None
     if name == "len":
         return _length(arguments[0], span, found)
-    if function.elementwise and name != "if" and not all(argument.type.kind == "member" for argument in arguments):
-        arguments = tuple(map(as_number, arguments))
     return Apply(name, arguments, span=span, type=found)
 
 
-def as_number(value: TypedExpression) -> TypedExpression:
-    """The number of a member: a variable holds its ordinal, which is another number where the set does not begin at 0."""
-    members = value.type.member_of
-    if members is None or members.low == 0 or isinstance(value, IndexReference):
-        return value
-    whole = ValueType("int", value.type.axes)
-    low = Constant(members.low, span=value.span, type=ValueType("int"))
-    return Apply("add", (value, low), span=value.span, type=whole)
+def _are_numbers(arguments: Arguments, scope: Scope) -> bool:
+    """Whether all are; each that is not gets its own error."""
+    answers = [is_number(argument, scope) for argument in arguments]
+    return all(answers)
 
 
 def is_number(value: TypedExpression, scope: Scope) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ppl.semantics import approximations, imports, lines
 from ppl.semantics.models import check_model
-from ppl.semantics.scope import FileNames, FunctionEntry, walk
+from ppl.semantics.scope import FileNames, FunctionEntry, walk, word_span
 from ppl.semantics.sets import set_from_type
 from ppl.semantics.typed import TypedFile, TypedModel
 from ppl.source.diagnostics import Findings, Related, did_you_mean
@@ -45,7 +45,7 @@ def _define(file: tree.File, names: FileNames) -> None:
     for item in file.items:
         if not isinstance(item, tree.TypeDeclaration | tree.FunctionDeclaration | tree.ModelDeclaration):
             continue
-        place = item.name_span if isinstance(item, tree.ModelDeclaration) else item.span
+        place = item.name_span if isinstance(item, tree.ModelDeclaration) else word_span(item.span, f" {item.name}", 1)
         if item.name in places:
             related = (Related(places[item.name], f"`{item.name}` is defined here first"),)
             names.findings.error("AIM0102", f"`{item.name}` is already defined in this file", place, related=related)
@@ -68,6 +68,11 @@ def _check_function(entry: FunctionEntry, names: FileNames) -> None:
     if entry.home is not names:
         return
     declaration = entry.declaration
+    for place, parameter in enumerate(declaration.parameters):
+        if parameter in declaration.parameters[:place]:
+            names.findings.error(
+                "AIM0102", f"`{declaration.name}` has two parameters `{parameter}`", word_span(declaration.span, f" {declaration.name}", 1)
+            )
     indices = [node.name for node in walk(declaration.value) if isinstance(node, tree.Binder)]
     members = [member for index_set in names.types.values() for member in index_set.members or ()]
     known = [*declaration.parameters, *indices, *members, *names.types]

@@ -117,8 +117,13 @@ _NUMBER_RULES: dict[Support, tuple[Callable[[float], bool], str]] = {
 }
 
 
+_FINITE: tuple[Support, ...] = ("real", "positive", "nonnegative", "posdef", "lower_triangular", "increasing")
+
+
 def broken_rule(support: Support, value: Folded) -> str | None:
     """What a value of this support must be, where this one is not; None where it is."""
+    if support in _FINITE and not all(map(math.isfinite, numbers(value))):
+        return "finite"
     if support in _NUMBER_RULES:
         fits, rule = _NUMBER_RULES[support]
         return None if all(map(fits, numbers(value))) else rule

@@ -11,7 +11,7 @@ from ppl.semantics.expressions import elaborate
 from ppl.semantics.scope import ActiveLoop, ModelNames, Piece, Scope, StatementNotes, walk
 from ppl.semantics.sets import loop_of
 from ppl.semantics.typed import Axis, IndexSet, Member, TypedExpression
-from ppl.semantics.types import anonymous_set, is_anonymous, name_axis
+from ppl.semantics.types import anonymous_set, is_anonymous
 from ppl.source.diagnostics import Related
 from ppl.syntax import tree
 
@@ -228,7 +228,7 @@ def _reached_axis(found: IndexSet | None, tops: list[Affine]) -> Axis:
         return Axis(anonymous_set(size)) if size is not None and found is not None else Axis(size=size)
     last = size_of(found).plus(found.low - 1)
     beyond = [(top - last).constant for top in tops if not (top - last).terms]
-    return Axis(found, extra=max(0, *beyond, 0) if found.members is None else 0)
+    return Axis(found, extra=max(beyond, default=0) if found.members is None else 0)
 
 
 def _last_of_chain(pieces: list[Piece], place: int) -> IndexSet | None:
@@ -276,16 +276,11 @@ def _find_gap(name: str, pieces: list[Piece], axes: tuple[Axis, ...], model: Mod
 
 
 def _check_end(name: str, pieces: list[Piece], axis: Axis, reached: Affine, model: ModelNames) -> None:
-    """All members of a set of known members, or of one that the ranges name, must be reached."""
-    if axis.set is None:
+    """All members of a set of named members must be reached."""
+    if axis.set is None or axis.set.members is None or reached.terms:
         return
-    missing = size_of(axis.set).plus(axis.set.low + axis.extra) - reached
-    if missing.terms or missing.constant <= 0:
-        return
-    if axis.set.members is not None:
-        left_out = ", ".join(f"`{name}[{member}]`" for member in axis.set.members[-missing.constant :])
-        message = f"{left_out} {'is' if missing.constant == 1 else 'are'} not defined"
-    else:
-        message = f"the ranges leave out the last {missing.constant} of the axis {name_axis(axis)} of `{name}`"
-    model.findings.error("AIM0116", message, pieces[-1].span)
-    model.broken.add(name)
+    missing = axis.set.members[reached.constant :]
+    if missing:
+        left_out = ", ".join(f"`{name}[{member}]`" for member in missing)
+        model.findings.error("AIM0116", f"{left_out} {'is' if len(missing) == 1 else 'are'} not defined", pieces[-1].span)
+        model.broken.add(name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from difflib import get_close_matches
 
-from ppl.catalogue.distributions import DISTRIBUTIONS, Distribution, ParameterSignature
+from ppl.catalogue.distributions import ALIASES, DISTRIBUTIONS, Distribution, ParameterSignature
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics import matching, references, submodels
 from ppl.semantics.arguments import check_support, check_table, given_arguments, has_axes, value_type
@@ -60,8 +61,14 @@ def _unknown(written: tree.Call, scope: Scope) -> None:
     for argument in written.arguments:
         if not isinstance(argument.value, tree.Call):
             elaborate(argument.value, scope)
-    hint = did_you_mean(name, [*DISTRIBUTIONS, *scope.file.model_names])
+    hint = did_you_mean(_own_name(name), [*DISTRIBUTIONS, *scope.file.model_names])
     scope.findings.error("AIM0301", f"unknown distribution `{name}`", written.function.span, hint)
+
+
+def _own_name(name: str) -> str:
+    """The language's name for what others call so, or nearly so."""
+    near = get_close_matches(name, ALIASES, n=1, cutoff=0.8)
+    return ALIASES[near[0]] if near and not get_close_matches(name, DISTRIBUTIONS, n=1, cutoff=0.8) else name
 
 
 # ------------------------------------------------------------------ a call
@@ -223,12 +230,9 @@ def _subject_of(condition: TypedExpression) -> tuple[TypedExpression, matching.P
     match condition:
         case Apply(function="equal", arguments=(subject, Member(ordinal=ordinal))) if subject.type.kind == "member":
             return subject, (ordinal,)
-        case Apply(
-            function="equal", arguments=(Apply(function="add", arguments=(subject, Constant(value=low))), Constant(value=value))
-        ) if subject.type.member_of is not None and subject.type.member_of.low == low:
-            return subject, (value - low,)
         case Apply(function="equal", arguments=(subject, Constant(value=value))) if subject.type.kind in ("member", "bool", "int"):
-            return subject, (value,)
+            low = subject.type.member_of.low if subject.type.member_of else 0
+            return subject, (value - low,)
     return condition, (1,)
 
 

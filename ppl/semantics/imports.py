@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ppl.semantics.scope import FileNames, FunctionEntry
+from ppl.semantics.scope import FileNames, FunctionEntry, word_span
 from ppl.semantics.sets import set_from_type
 from ppl.semantics.typed import TypedFile
 from ppl.source.diagnostics import Findings, did_you_mean
-from ppl.source.text import SourceText
+from ppl.source.text import SourceText, Span
 from ppl.syntax import tree
 
 
@@ -60,4 +60,10 @@ def _take(name: str, item: tree.Import, parsed: tree.File, typed: TypedFile, nam
         names.functions[name] = own.functions[name]
     else:
         hint = did_you_mean(name, [*typed.models, *own.types, *own.functions])
-        names.findings.error("AIM0109", f"`{item.module}` has no `{name}`", item.span, hint)
+        names.findings.error("AIM0109", f"`{item.module}` has no `{name}`", _place_of(name, item), hint)
+
+
+def _place_of(name: str, item: tree.Import) -> Span:
+    """Where the name stands in the list of imported names."""
+    listed = Span(item.span.source, item.module_span.end + len(" import"), item.span.end)
+    return word_span(listed, f" {name}", 1)

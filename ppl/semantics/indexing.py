@@ -16,8 +16,8 @@ def indexed(base: TypedExpression, written: tree.Index, scope: Scope, elaborate)
     axes = base.type.axes
     if len(written.indices) > len(axes):
         what = f"{len(axes)} ax{'i' if len(axes) == 1 else 'e'}s ({name_shape(axes)})" if axes else "no axes"
-        count = f"{len(written.indices)} {'index' if len(written.indices) == 1 else 'indices'}"
-        scope.findings.error("AIM0206", f"`{written.base.span.text}` has {what}, here are {count}", written.span)
+        count = "is 1 index" if len(written.indices) == 1 else f"are {len(written.indices)} indices"
+        scope.findings.error("AIM0206", f"`{written.base.span.text}` has {what}, here {count}", written.span)
         return None
     indices: list[TypedExpression | None] = []
     kept: list[Axis] = []

@@ -79,6 +79,9 @@ def _pattern_value(written: tree.Expression, subject: TypedExpression, scope: Sc
     if members is not None:
         return place_of_key(written, members, scope)
     match written:
+        case tree.Number(text=text) if subject.type.kind == "bool" and text not in ("0", "1"):
+            scope.findings.error("AIM0213", f"`{subject.span.text}` is 0 or 1, never {text}", written.span)
+            return None
         case tree.Number():
             return written.value
         case tree.Unary(operator="-", operand=tree.Number() as number):

@@ -74,6 +74,7 @@ class ModelNames:
     random: set[str] = field(default_factory=set)  # random variables and what depends on them
     constants: dict[str, Folded] = field(default_factory=dict)
     roles: dict[str, type] = field(default_factory=dict)  # of an agent's names: which kind of statement declares each
+    walked_sets: set[str] = field(default_factory=set)  # the names of sets that a loop walks or a parameter sizes
     index_names: set[str] = field(default_factory=set)  # of any loop of the model
     hidden: dict[str, str] = field(default_factory=dict)  # names that may not be used here, with the reason
     primes: dict[str, int] = field(default_factory=dict)  # how many derivatives a variable of a generalized block has
@@ -170,10 +171,10 @@ def _walk_value(value: object) -> Iterator[tree.Node]:
             yield from _walk_value(item)
 
 
-def word_span(span: Span, word: str) -> Span:
-    """The place of a word inside a place; the whole where it is not written there."""
+def word_span(span: Span, word: str, skipped: int = 0) -> Span:
+    """The place of a word inside a place, without its first characters; the whole where it is not written there."""
     offset = span.text.find(word)
-    return span if offset < 0 else Span(span.source, span.start + offset, span.start + offset + len(word))
+    return span if offset < 0 else Span(span.source, span.start + offset + skipped, span.start + offset + len(word))
 
 
 def plates_differ(target: tree.Target, variable: Variable) -> str:

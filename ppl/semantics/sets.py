@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from ppl.semantics.affine import affine_of
 from ppl.semantics.scope import ModelNames, Scope, backticked, walk
@@ -80,6 +81,7 @@ def declare_sets(model: ModelNames, declaration: tree.ModelDeclaration) -> None:
         model.add_members(index_set)
     for parameter in declaration.parameters:
         if is_size(parameter):
+            model.walked_sets.add(parameter.name)
             model.sets[parameter.name] = IndexSet(parameter.name, span=parameter.span)
     taken = {parameter.name for parameter in declaration.parameters} | set(_defined_names(declaration.body))
     for node in walk(declaration):
@@ -89,6 +91,8 @@ def declare_sets(model: ModelNames, declaration: tree.ModelDeclaration) -> None:
             written = set_from_literal(node, Findings())
             if written is not None:
                 model.add_members(written)
+        if not isinstance(node, tree.TypeExpression):
+            model.walked_sets.update(name.name for name in _set_positions(node))
         for name in _set_positions(node):
             if name.name not in taken and name.name not in model.sets:
                 model.sets[name.name] = IndexSet(name.name, span=name.span)
@@ -178,6 +182,8 @@ def type_of(written: tree.TypeExpression, scope: Scope, elaborate) -> ValueType 
         return None
     known = tuple(axis for axis in axes if axis is not None)
     if isinstance(written.base, tree.SetLiteral) or written.base.name not in (*NUMBER_TYPES, SIZE_TYPE):
+        if isinstance(written.base, tree.Name) and _is_misspelt_type(written.base, scope):
+            return None
         members = set_of(written.base, scope)
         return members and ValueType("member", known, members)
     kind = written.base.name
@@ -190,6 +196,16 @@ def type_of(written: tree.TypeExpression, scope: Scope, elaborate) -> ValueType 
         scope.findings.error("AIM0216", "a simplex needs its axis", written.span, "write simplex[K]")
         return None
     return ValueType(kind, known)  # type: ignore[arg-type]
+
+
+def _is_misspelt_type(name: tree.Name, scope: Scope) -> bool:
+    """A set that nothing else names, in lower case and all but a word for a type: `input x: reel[N]`."""
+    if name.name in scope.model.walked_sets or name.name in scope.model.file.types or not name.name.islower():
+        return False
+    near = get_close_matches(name.name, NUMBER_TYPES, n=1, cutoff=0.75)
+    if near:
+        scope.findings.error("AIM0216", f"unknown type `{name.name}`", name.span, f"did you mean `{near[0]}`?")
+    return bool(near)
 
 
 def _type_axis(axis: tree.Expression, scope: Scope, elaborate) -> Axis | None:
@@ -237,7 +253,7 @@ def _range_loop(binder: tree.Binder, written: tree.Range, scope: Scope, elaborat
             "AIM0202",
             f"nothing says which set the range {written.span.text} runs over",
             written.span,
-            "declare its end as a size: `K: size`",
+            f"declare its end as a size: `{written.high.name if isinstance(written.high, tree.Name) else 'K'}: size`",
         )
         return None
     whole = high_place.constant == 0 and isinstance(high, SizeOf) and high.set.low == 0

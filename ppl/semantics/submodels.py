@@ -60,7 +60,8 @@ def _arguments(
     if missing:
         scope.findings.error("AIM0305", f"`{known.name}` needs {backticked(missing)}", written.span)
         return None
-    return given if all([_fits(known, name, value, given, scope) for name, value in given.items()]) else None
+    answers = [_fits(known, name, value, given, scope) for name, value in given.items()]
+    return given if all(answers) else None
 
 
 def _fits(known: TypedModel, name: str, value: TypedExpression, given: dict[str, TypedExpression], scope: Scope) -> bool:

@@ -105,7 +105,8 @@ def joined_kind(a: Kind, b: Kind) -> Kind:
 def name_axis(axis: Axis) -> str:
     if axis.set is None:
         return "?" if axis.size is None else str(axis.size)
-    return axis.set.key + (f" + {axis.extra}" if axis.extra else "")
+    more = f" {'+' if axis.extra > 0 else '-'} {abs(axis.extra)}" if axis.extra else ""
+    return axis.set.key + more
 
 
 def name_type(value: ValueType) -> str:

@@ -18,7 +18,7 @@ def library_files() -> list[Path]:
 
 
 def find_file(written: str) -> Path:
-    """The file that a user means: theirs, or where there is none the library's (`models/` before it and `.aim` after it may be left out)."""
+    """The file that a user means: theirs, or where there is none the library's (without `models/` and `.aim` if they like)."""
     path = Path(written)
     if path.exists():
         return path

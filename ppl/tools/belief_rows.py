@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 
 FULL, SHORTENED = 12, 6  # as many entries are shown in full; of more, the first so many
 PROBABILITIES = 4  # of a categorical entry, the most probable so many
-INNER_AXES = {"Categorical": ("p", 1), "Dirichlet": ("concentration", 1), "MvNormal": ("mean", 1), "Multinomial": ("p", 1), "Wishart": ("scale", 2)}
+INNER_AXES = {  # a parameter whose last axes are those of one value, and how many
+    "Categorical": ("p", 1),
+    "Dirichlet": ("concentration", 1),
+    "MvNormal": ("mean", 1),
+    "Multinomial": ("p", 1),
+    "Wishart": ("scale", 2),
+}
 
 
 @dataclass(frozen=True)

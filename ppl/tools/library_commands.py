@@ -50,5 +50,8 @@ def _described(path: Path) -> list[tuple[str, str, str]]:
     from ppl.api import load_file
 
     file = f"models/{path.relative_to(library_folder()).as_posix()}"
-    found = load_file(path).typed.models.values()
-    return [(file, model.name, (model.doc or "").strip().split("\n")[0]) for model in found if model.span.source.name.endswith(path.name)]
+    try:
+        found = load_file(path).typed.models.values()
+    except AimError as error:
+        return [(file, "", f"has {len(error.diagnostics)} errors: see ppl check {path}")]
+    return [(file, model.name, (model.doc or "").strip().partition("\n")[0]) for model in found]

@@ -20,7 +20,8 @@ def posterior_text(posterior: Posterior) -> str:
     variables = posterior.plan.bound.model.variables
     rows = (belief_rows(posterior[name], labels_of(name, variables)) for name in posterior.names)
     cautions = [f"{click.style('warning:', fg='yellow')} {text}" for text in posterior.warnings]
-    return "\n".join([heading(posterior.model, posterior.doc), _account(posterior), "", table(rows), *(["", *cautions] if cautions else [])])
+    parts = [heading(posterior.model, posterior.doc), _account(posterior), "", table(rows)]
+    return "\n".join([*parts, *(["", *cautions] if cautions else [])])
 
 
 def labels_of(name: str, variables: Mapping[str, Variable]) -> Labels:
@@ -57,7 +58,8 @@ def draws_text(model: TypedModel, draws: Mapping[str, np.ndarray], why: str) -> 
     """Draws from the prior, each variable by its mean, sd and interval."""
     count = len(next(iter(draws.values()), ()))
     head = [heading(model.name, model.doc), f"{why}: {count} draws from the prior", ""]
-    return "\n".join([*head, table(_draw_rows(labels_of(name, model.variables), drawn, model.variables.get(name)) for name, drawn in draws.items())])
+    rows = (_draw_rows(labels_of(name, model.variables), drawn, model.variables.get(name)) for name, drawn in draws.items())
+    return "\n".join([*head, table(rows)])
 
 
 def _draw_rows(labels: Labels, values: np.ndarray, variable: Variable | None) -> Iterable[Row]:
@@ -88,8 +90,9 @@ def table(groups: Iterable[Iterable[Row]]) -> str:
     lines = []
     for row in (head, *rows):
         told = used if row.mean else ["label", "belief"]
-        cells = (getattr(row, key).ljust(widths[key]) if key in ("label", "belief") else getattr(row, key).rjust(widths[key]) for key in told)
-        lines.append(("  " + "  ".join(cells)).rstrip())
+        cells = ((key, getattr(row, key)) for key in told)
+        aligned = (cell.ljust(widths[key]) if key in ("label", "belief") else cell.rjust(widths[key]) for key, cell in cells)
+        lines.append(("  " + "  ".join(aligned)).rstrip())
     return "\n".join(([click.style(lines[0], dim=True)] if lines[0] else []) + lines[1:])
 
 

@@ -80,7 +80,8 @@ def _show_prior(inputs: Inputs, seed: int, form: str) -> None:
     if form == "text":
         click.echo(draws_text(inputs.model.typed, draws, why))
         return
-    beliefs = {name: {"family": "Draws", "mean": drawn.mean(axis=0).tolist(), "sd": drawn.std(axis=0).tolist()} for name, drawn in draws.items()}
+    moments = {name: {"mean": drawn.mean(axis=0).tolist(), "sd": drawn.std(axis=0).tolist()} for name, drawn in draws.items()}
+    beliefs = {name: {"family": "Draws", **both} for name, both in moments.items()}
     told = {"model": inputs.model.name, "engine": "prior", "draws": PRIOR_DRAWS, "seed": seed, "beliefs": beliefs}
     click.echo(json_text({**told, "warnings": [f"{why}: these are draws from the prior"]}))
 

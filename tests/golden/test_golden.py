@@ -21,12 +21,18 @@ GOOD = sorted((HERE / "good").glob("*.aim"))
 BAD = sorted((HERE / "bad").glob("*.aim"))
 
 
+def imported(module: str) -> SourceText | None:
+    """A program that another one imports, good or bad."""
+    path = next((path for path in BAD + GOOD if path.stem == module), None)
+    return path and SourceText(path.name, path.read_text(encoding="utf-8"))
+
+
 def diagnostics(path: Path) -> list[Diagnostic]:
     """Everything that the front end says about a file; what a bad program cannot do yet belongs to it."""
     file, findings = parse(SourceText(path.name, path.read_bytes().decode("utf-8")))
     if findings.errors:
         return findings.items
-    typed = check(file, findings)
+    typed = check(file, findings, load_import=imported)
     cannot_run = [found for model in typed.models.values() for found in model.unsupported]
     return findings.items + (cannot_run if path in BAD else [])
 

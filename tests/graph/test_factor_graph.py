@@ -175,7 +175,8 @@ def test_every_mark_is_inside_its_boxes_and_outside_all_others(any_graph):
         for path, r in placed.boxes.items():
             member = drawn.marks[name].box[: len(path)] == path
             if member:
-                assert r.left < x - size.left and x + size.right < r.right and r.top < y - size.height and y + size.height < r.bottom
+                assert r.left < x - size.left and x + size.right < r.right
+                assert r.top < y - size.height and y + size.height < r.bottom
             else:
                 assert x + size.right < r.left or r.right < x - size.left or y + size.height < r.top or r.bottom < y - size.height
 
@@ -188,7 +189,8 @@ def test_no_two_marks_overlap(any_graph):
         for b in marks[:i]:
             (ax, ay), (bx, by) = placed.points[a], placed.points[b]
             left, right = (a, b) if ax < bx else (b, a)
-            reach = extent(drawn.marks[left], left in placed.labels_left).right + extent(drawn.marks[right], right in placed.labels_left).left
+            reach = extent(drawn.marks[left], left in placed.labels_left).right
+            reach += extent(drawn.marks[right], right in placed.labels_left).left
             assert abs(ax - bx) >= reach or abs(ay - by) >= extent(drawn.marks[a]).height + extent(drawn.marks[b]).height
 
 
@@ -224,7 +226,7 @@ def test_sizes_that_are_known_are_on_the_boxes_and_index_names_where_they_are_no
 
 def test_dot_has_nested_clusters_and_shades_what_is_observed():
     dot = graph_of(NAIVE_BAYES, observed={"x": True, "label": "partly"}).to_dot()
-    assert re.search(r'subgraph "cluster N" \{.*subgraph "cluster N D" \{.*"x" \[[^\]]*fillcolor="#d3dae4"', dot, re.S)
+    assert re.search(r'subgraph "cluster N" \{.*subgraph "cluster N D" \{.*"x" \[[^\]]*fillcolor="#d3dae4"', dot, re.DOTALL)
     assert re.search(r'"label" \[[^\]]*;0\.5:', dot)
     assert dot.count("subgraph") == 4
 

@@ -35,6 +35,12 @@ model gaussian:
 """
 
 
+CONTRACT = {
+    *("model", "engine", "exact", "converged", "iterations", "elbo", "log_evidence", "elbo_trace"),
+    *("seed", "restarts", "seconds", "beliefs", "warnings"),
+}
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -48,8 +54,7 @@ def test_run_prints_the_contract_as_json(folder, capsys):
     (folder / "data.json").write_text('{"x": [1, 0, 1, 1]}')
     assert status(["run", "coin.aim", "--data", "data.json", "--format", "json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    keys = "model engine exact converged iterations elbo log_evidence elbo_trace seed restarts seconds beliefs warnings".split()
-    assert set(keys) <= set(told)
+    assert set(told) >= CONTRACT
     assert told["beliefs"]["theta"]["params"] == {"a": 4.0, "b": 2.0}
 
 
@@ -226,7 +231,7 @@ def test_models_lists_each_with_what_it_is_about(folder, capsys, monkeypatch):
     (folder / "library" / "basics" / "coin.aim").write_text(COIN)
     monkeypatch.setattr(library, "PLACES", (folder / "library",))
     assert status(["models"]) == 0
-    assert capsys.readouterr().out.split("\n")[0].split() == "models/basics/coin.aim coin A coin of unknown bias.".split()
+    assert capsys.readouterr().out.split("\n")[0].split() == ["models/basics/coin.aim", "coin", "A", "coin", "of", "unknown", "bias."]
     assert library.find_file("models/basics/coin.aim") == folder / "library/basics/coin.aim" == library.find_file("basics/coin")
     assert library.find_file("coin.aim") == Path("coin.aim")
 
@@ -267,9 +272,9 @@ def test_every_command_has_help(capsys):
     assert status(["--help"]) == 0 and status(["--version"]) == 0
 
 
-@pytest.mark.parametrize("arguments", [["check", "gaussian.aim"], ["fmt", "gaussian.aim"], ["graph", "gaussian.aim", "-o", "g.svg"], ["models"], ["new", "other"]])
-def test_commands_that_compute_nothing_do_not_import_jax(arguments, folder):
-    program = f"import sys; from ppl.tools.command_line import status; code = status({arguments!r}); sys.exit(code or 'jax' in sys.modules)"
+@pytest.mark.parametrize("words", ["check gaussian.aim", "fmt gaussian.aim", "graph gaussian.aim -o g.svg", "models", "new other"])
+def test_commands_that_compute_nothing_do_not_import_jax(words, folder):
+    program = f"import sys; from ppl.tools.command_line import status; sys.exit(status({words.split()!r}) or 'jax' in sys.modules)"
     path = str(Path(command_line.__file__).parents[2])
     done = subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": path, "HOME": str(folder)}, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()

@@ -56,7 +56,10 @@ def test_results_as_json(folder, capsys):
     assert status(["test", "failing.aim", "--format", "json"]) == 3
     told = json.loads(capsys.readouterr().out)
     assert (told["passed"], told["failed"]) == (1, 1)
-    assert [(t["title"], t["passed"], t["line"]) for t in told["tests"]] == [("three heads in four flips", True, 5), ("this is wrong", False, 9)]
+    assert [(t["title"], t["passed"], t["line"]) for t in told["tests"]] == [
+        ("three heads in four flips", True, 5),
+        ("this is wrong", False, 9),
+    ]
 
 
 # ------------------------------------------------------------------ pytest

@@ -1,0 +1,120 @@
+"""Draws: statements run forwards, from the prior or from a posterior.
+
+A draw is one more plate, named `draw`, so the evaluator computes all of them at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated
+from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.compiler.blocks import Block
+from ppl.compiler.lowering import LatentEvaluator, canonical_arguments
+from ppl.compiler.plan import Plan, random_statements
+from ppl.factors.registry import factor
+from ppl.families.registry import FAMILIES
+from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator
+from ppl.semantics import typed
+
+DRAW = "draw"
+
+
+def draw_statement(statement: typed.RandomStatement, evaluator: LatentEvaluator, rng: np.random.Generator, draws: int) -> None:
+    """Draws the members that a statement defines, given the evaluator's values, and puts them there; observed ones stay."""
+    call = statement.distribution
+    assert isinstance(call, typed.DistributionCall)
+    kind = factor(DISTRIBUTIONS[call.name].implementation or "")
+    loops = evaluator.loops_of(statement)
+    sizes = {DRAW: draws, **{name: index.data.shape[0] for name, index in loops.items()}}
+    arguments = canonical_arguments(call, kind, evaluator, loops)
+    plain = {k: np.asarray(v.arranged(tuple(sizes), sizes), float) for k, v in arguments.items()}
+    drawn = np.asarray(FAMILIES[kind.family].sample(kind.reported(**plain), rng, ()), float)
+    array = _array_of(statement.variable, evaluator, draws)
+    place = tuple(evaluator.index(i, None, loops).arranged(tuple(loops)) for i in statement.indices)
+    target = (slice(None), *place)
+    observed = evaluator.bound.observed.get(statement.variable)
+    if observed is not None:
+        drawn = np.where(wide(observed[place], drawn.ndim - 1), array[target], drawn)
+    array[target] = drawn.reshape(array[target].shape)
+
+
+def _array_of(name: str, evaluator: LatentEvaluator, draws: int) -> np.ndarray:
+    """The draws of a variable, begun from what is observed of it."""
+    bound: BoundModel = evaluator.bound
+    current = evaluator.values.get(name)
+    if isinstance(current, Plated):
+        return current.data
+    array = np.full((draws, *bound.shape(bound.model.variables[name])), np.nan)
+    if current is not None:
+        array[:] = current
+    evaluator.values[name] = Plated((DRAW,), array)  # type: ignore[index]
+    return array
+
+
+def wide(mask: np.ndarray, ndim: int) -> np.ndarray:
+    """The mask with axes of length 1 added at the end."""
+    return mask.reshape(mask.shape + (1,) * max(0, ndim - mask.ndim))
+
+
+def whole(name: str, evaluator: Evaluator) -> Any:
+    """A variable over all its plates, as axes of its value."""
+    return evaluator.reference(name, (), None)
+
+
+def drawn_variable(name: str, evaluator: LatentEvaluator, draws: int) -> np.ndarray:
+    """The draws of a random or deterministic variable, those first."""
+    lengths = evaluator.bound.shape(evaluator.bound.model.variables[name])
+    return np.broadcast_to(whole(name, evaluator).arranged((DRAW,)), (draws, *lengths)) * 1.0
+
+
+# ------------------------------------------------------------------ from the blocks of a posterior
+def posterior_evaluator(plan: Plan, state: Any, tables: dict[str, np.ndarray], *, draws: int, seed: int) -> LatentEvaluator:
+    """An evaluator whose values are joint draws from the posterior of all that is latent or predicted."""
+    rng = np.random.default_rng(seed)
+    evaluator = LatentEvaluator(plan.bound, {}, plan.definitions)
+    evaluator.values = dict(plan.bound.values)
+    for block in plan.blocks:
+        for name, drawn in _block_draws(block, plan, state, tables, rng, draws).items():
+            evaluator.values[name] = Plated((DRAW,), _laid_out(name, drawn, plan))
+    for statement in random_statements(plan.bound.model):
+        if statement.variable in plan.predicted:
+            draw_statement(statement, evaluator, rng, draws)
+    return evaluator
+
+
+def _block_draws(block: Block, plan: Plan, state: Any, tables: Any, rng: np.random.Generator, draws: int) -> dict[str, np.ndarray]:
+    if block.kind == "Gaussian":
+        moments = state["moments"][block.name]
+        root = np.linalg.cholesky(np.asarray(moments["cov"]))
+        noise = rng.standard_normal((draws, *np.shape(moments["mean"])))
+        joint = np.asarray(moments["mean"]) + np.einsum("...ij,...j->...i", root, noise)
+        return {v: in_plate_order(joint[..., block.positions[v]], v, block, plan, before=1) for v in block.variables}
+    if block.kind == "table":
+        flat = tables[block.name].reshape(*block.batch, -1)
+        states = FAMILIES["Categorical"].sample({"p": flat}, rng, draws)
+        return dict(zip(block.variables, np.unravel_index(states, block.cardinalities), strict=True))
+    natural = {k: np.asarray(v) for k, v in state["natural"][block.name].items()}
+    family = FAMILIES[block.kind]
+    return {block.variables[0]: np.asarray(family.sample(family.params_from(natural), rng, draws))}
+
+
+def in_plate_order(entries: np.ndarray, name: str, block: Block, plan: Plan, *, before: int = 0) -> np.ndarray:
+    """From the block's order of axes (batch, other plates, event) to the variable's; `before` axes stand in front."""
+    axes, count = block.batch_axes[name], len(plan.latents[name].plates)
+    order = [*axes, *(k for k in range(count) if k not in axes)]
+    back = [order.index(k) for k in range(count)]
+    tail = range(before + count, entries.ndim)
+    return np.transpose(entries, [*range(before), *(before + k for k in back), *tail])
+
+
+def _laid_out(name: str, drawn: np.ndarray, plan: Plan) -> np.ndarray:
+    """Draws of missing entries among the observed ones."""
+    lookup = plan.latents[name].lookup
+    if lookup is None:
+        return drawn
+    full = drawn[:, np.maximum(lookup, 0)]
+    return np.where(wide(np.asarray(lookup) < 0, full.ndim - 1), plan.bound.values[name], full)
