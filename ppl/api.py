@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ppl.semantics.check import check
 from ppl.semantics.typed import Approximation, TypedFile, TypedModel
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+from ppl.source.library import library_folder
+from ppl.source.reading import read_source
 from ppl.source.text import SourceText
 from ppl.syntax import tree
 from ppl.syntax.parser import parse as parse_text
@@ -29,12 +31,6 @@ if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
 
 
-def library_folder() -> Path:
-    """The standard library: `models/` of a checkout, or its copy in an installed package."""
-    inside = Path(__file__).parent / "_data" / "models"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "models"
-
-
 def load(path: str | Path, name: str | None = None) -> Model:
     """The file's only model, or the one with this name. Raises `AimError` with every mistake of the file."""
     return load_file(path).model(name)
@@ -48,16 +44,7 @@ def parse(text: str, name: str | None = None) -> Model:
 def load_file(path: str | Path) -> SourceFile:
     """A checked file, with all its models, tests and lines."""
     path = Path(path)
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        near = did_you_mean(path.name, [p.name for p in path.parent.glob("*.aim")]) if path.parent.is_dir() else ""
-        raise AimError([Diagnostic("AIM0001", "there is no such file", None, near, where=str(path))]) from None
-    except UnicodeDecodeError as error:
-        raise AimError([Diagnostic("AIM0001", f"the file is not UTF-8 text (byte {error.start})", None, where=str(path))]) from None
-    except OSError as error:
-        raise AimError([Diagnostic("AIM0001", f"cannot read the file: {error.strerror}", None, where=str(path))]) from None
-    return check_source(SourceText(str(path), text), path.parent)
+    return check_source(read_source(path), path.parent)
 
 
 def check_source(source: SourceText, folder: Path | None) -> SourceFile:
@@ -99,9 +86,9 @@ class SourceFile:
         listed = ", ".join(models)
         if name is None:
             text = f"the file has {len(models)} models: {listed}" if models else "the file has no model"
-            raise AimError([Diagnostic("AIM0109", text, None, "name one of them" if models else "", where=self.source.name)])
+            raise AimError([Diagnostic("AIM0103", text, None, "name one of them" if models else "", where=self.source.name)])
         if name not in models:
-            raise AimError([Diagnostic("AIM0109", f"the file has no model `{name}`", None, did_you_mean(name, models) or f"models: {listed}", where=self.source.name)])
+            raise AimError([Diagnostic("AIM0103", f"the file has no model `{name}`", None, did_you_mean(name, models) or f"models: {listed}", where=self.source.name)])
         return Model(models[name], self.folder)
 
     def named(self, name: str) -> Model:
@@ -118,8 +105,7 @@ class SourceFile:
 
 def line_values(line: tree.FitLine, model: TypedModel, folder: Path | None) -> Iterator[tuple[str, Any]]:
     """The arguments and data of a `fit` line, by name."""
-    from ppl.engines.checks import named
-    from ppl.graph.arithmetic import compute
+    from ppl.graph.arithmetic import compute, named
 
     positional = [*model.parameters, *(k for k in model.sizes if k not in model.parameters)]
     order = sorted(positional, key=lambda n: _parameter_place(n, model))
@@ -175,7 +161,7 @@ class Model:
         if label in blocks or label is None:
             return blocks.get(label)
         known = [k for k in blocks if k]
-        raise AimError([Diagnostic("AIM0503", f"`{self.name}` has no approximation `{label}`", None, did_you_mean(label, known) or "labels: " + ", ".join(known))])
+        raise AimError([Diagnostic("AIM0511", f"`{self.name}` has no approximation `{label}`", None, did_you_mean(label, known) or "labels: " + ", ".join(known))])
 
     # ------------------------------------------------------------ inference
     def explain(self, data: Any = None, /, *, engine: str | None = None, approximation: str | None = None, datasets: Sequence[Dataset] = (), **values: Any) -> Plan:

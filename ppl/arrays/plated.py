@@ -192,9 +192,10 @@ def align(*values: Plated | float) -> tuple[tuple[str, ...], list[Any]]:
 
 
 def elementwise(function: Callable[..., Any], *values: Plated | float) -> Plated:
-    """A function of equal shapes and scalars, plate by plate."""
-    dims, arrays = align(*values)
-    return Plated(dims, function(*arrays))
+    """A function of equal shapes and scalars, plate by plate. Plain numbers stay plain: they must not widen a float32 array."""
+    dims, arrays = align(*(v for v in values if isinstance(v, Plated)))
+    aligned = iter(arrays)
+    return Plated(dims, function(*(next(aligned) if isinstance(v, Plated) else v for v in values)))
 
 
 def shift(index: Plated, by: int) -> Plated:

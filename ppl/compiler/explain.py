@@ -18,6 +18,8 @@ def explain(plan: Plan) -> str:
     lines.append("observed: " + (", ".join(given) if given else "nothing"))
     if not plan.blocks:
         lines.append("latent: nothing that the data depend on")
+    if plan.branches:
+        lines.append(f"summed over: the states of {', '.join(plan.branches)}, given each of which the rest is exact")
     for block in plan.blocks:
         lines.append(f"block q({block.name}): {_form(block, plan)}")
         lines.append(f"    {_reason(block, plan)}")

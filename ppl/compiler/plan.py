@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.blocks import Block, choose_blocks
-from ppl.compiler.latents import LatentVariable
+from ppl.compiler.latents import DISCRETE, LatentVariable
 from ppl.compiler.lowering import LoweredFactor, lower_statement
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.graph.references import statement_uses
 from ppl.semantics import typed
-from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
+FEW_BRANCHES = 32  # states that are summed over without being asked
+MOST_BRANCHES = 4096  # states that `use exact` sums over
 ENGINES = ("exact", "vmp")
 LATER_ENGINES = ("svi", "nuts", "gibbs", "laplace")
 
@@ -34,6 +36,7 @@ class Plan:
     engine: str
     exact: bool
     options: dict[str, float | bool | str]
+    branches: tuple[str, ...] = ()  # discrete variables whose states are summed over, each state with a plan of its own
 
     def __str__(self) -> str:
         from ppl.compiler.explain import explain
@@ -43,9 +46,27 @@ class Plan:
 
 def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None = None, engine: str | None = None) -> Plan:
     """The plan for a model with its data; raises AimError where a statement or an engine cannot be served."""
-    model = bound.model
     asked = engine or (approximation.engine if approximation else None)
-    refuse_unsupported(model, asked)
+    refuse_unsupported(bound.model, asked)
+    check_engine(asked, approximation)
+    try:
+        plan = _joint_plan(bound, approximation)
+    except AimError as refusal:
+        branched = None if asked == "vmp" else _branch_plan(bound, asked)
+        if branched is None:
+            raise AimError(_refused(list(refusal.diagnostics), asked)) from None
+        return branched
+    if plan.exact or asked == "vmp":
+        return replace(plan, engine=asked or "vmp")
+    branched = _branch_plan(bound, asked) if asked == "exact" or not (approximation and approximation.blocks) else None
+    if branched is None and asked == "exact":
+        raise AimError([_not_exact(plan)])
+    return branched or plan
+
+
+def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) -> Plan:
+    """The plan that keeps everything latent in blocks."""
+    model = bound.model
     definitions = deterministic_definitions(model)
     needed = needed_variables(bound, definitions)
     latents = {name: _latent(bound, name) for name in needed}
@@ -59,13 +80,58 @@ def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None
         except AimError as error:
             refusals += error.diagnostics
     if refusals:
-        raise AimError(_refused(refusals, asked))
+        raise AimError(refusals)
     blocks = choose_blocks(latents, factors, approximation)
-    exact = is_exact(blocks, factors)
-    chosen = _engine(asked, exact, factors, blocks, approximation)
     predicted = tuple(s.variable for s in random_statements(model) if s.variable not in latents and not _seen_whole(bound, s.variable))
     options = dict(approximation.options) if approximation else {}
-    return Plan(bound, definitions, latents, tuple(dict.fromkeys(predicted)), tuple(factors), blocks, chosen, exact, options)
+    exact = is_exact(blocks, factors)
+    return Plan(bound, definitions, latents, tuple(dict.fromkeys(predicted)), tuple(factors), blocks, "vmp", exact, options)
+
+
+# ------------------------------------------------------------------ sums over few states
+def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
+    """A plan that sums over the states of discrete variables, where they are few and the rest is exact given them."""
+    definitions = deterministic_definitions(bound.model)
+    names = tuple(n for n in needed_variables(bound, definitions) if _family(bound, n) in DISCRETE)
+    count = 1.0
+    for name in names:
+        entries = int((~bound.observed[name]).sum()) if name in bound.values else int(np.prod(bound.shape(bound.model.variables[name])))
+        count *= float(states_of(name, bound)) ** entries
+    if not names or count > (MOST_BRANCHES if asked == "exact" else FEW_BRANCHES):
+        return None
+    try:
+        inner = _joint_plan(_with_states(bound, {n: _first_state(bound, n) for n in names}), None)
+    except AimError:
+        return None
+    if not inner.exact:
+        return None
+    return replace(inner, bound=bound, engine=asked or "vmp", branches=names)
+
+
+def _first_state(bound: BoundModel, name: str) -> np.ndarray:
+    variable = bound.model.variables[name]
+    kind = np.int64 if variable.type.kind == "member" else np.float64
+    values = np.zeros(bound.shape(variable), kind)
+    return np.where(bound.observed[name], bound.values[name], values).astype(kind) if name in bound.values else values
+
+
+def _with_states(bound: BoundModel, states: Mapping[str, np.ndarray]) -> BoundModel:
+    observed = {n: np.ones(v.shape, bool) for n, v in states.items()}
+    return replace(bound, values={**bound.values, **states}, observed={**bound.observed, **observed})
+
+
+def conditioned(plan: Plan, states: Mapping[str, np.ndarray]) -> Plan:
+    """The plan of the model with these discrete variables observed."""
+    return replace(_joint_plan(_with_states(plan.bound, states), None), engine=plan.engine)
+
+
+def states_of(name: str, bound: BoundModel) -> int:
+    """The number of states of a discrete variable."""
+    if _family(bound, name) == "Bernoulli":
+        return 2
+    index_set = bound.model.variables[name].type.member_of
+    assert index_set is not None
+    return bound.sizes[index_set.key]
 
 
 def refuse_unsupported(model: typed.TypedModel, asked: str | None = None) -> None:
@@ -139,13 +205,13 @@ def _latent(bound: BoundModel, name: str) -> LatentVariable:
         missing = ~bound.observed[name]
         lookup = np.where(missing, np.cumsum(missing.ravel()).reshape(missing.shape) - 1, -1)
         plates, labels = (int(missing.sum()),), (f"missing {name}",)
-    size = 0
-    if family == "Bernoulli":
-        size = 2
-    elif family == "Categorical":
-        assert variable.type.member_of is not None
-        size = bound.sizes[variable.type.member_of.key]
+    size = states_of(name, bound) if family in DISCRETE else 0
     return LatentVariable(name, family, labels, plates, event, size, lookup, variable.span)
+
+
+def _family(bound: BoundModel, name: str) -> str:
+    """The family of a random variable, by the first of its statements."""
+    return factor(_implementation(next(s for s in random_statements(bound.model) if s.variable == name))).family
 
 
 def _implementation(statement: typed.RandomStatement) -> str:
@@ -165,18 +231,21 @@ def is_exact(blocks: tuple[Block, ...], factors: list[LoweredFactor]) -> bool:
     return all(len(blocks_touched(f, blocks)) <= 1 for f in factors)
 
 
-def _engine(asked: str | None, exact: bool, factors: list[LoweredFactor], blocks: tuple[Block, ...], approximation: typed.Approximation | None) -> str:
+def check_engine(asked: str | None, approximation: typed.Approximation | None) -> None:
+    """Raises AimError where the engine that was asked for does not exist or cannot run yet."""
     if asked in LATER_ENGINES:
         span = approximation.engine_span if approximation else None
         raise AimError([Diagnostic("AIM0725", f"the engine `{asked}` is not supported yet", span, "engines so far: exact, vmp")])
     if asked is not None and asked not in ENGINES:
-        raise AimError([Diagnostic("AIM0501", f"unknown engine `{asked}`", None, "engines: exact, vmp, svi, nuts, gibbs, laplace")])
-    if asked == "exact" and not exact:
-        joining = next(f for f in factors if len(blocks_touched(f, blocks)) > 1)
-        names = ", ".join(f"`{v}`" for b in blocks_touched(joining, blocks) for v in b.variables)
-        text = f"the engine `exact` cannot serve this model: this statement joins {names}, which have no exact joint posterior here"
-        raise AimError([Diagnostic("AIM0502", text, joining.statement.span, "leave out `use exact`, or write `use vmp`")])
-    return "vmp" if asked is None else asked
+        hint = did_you_mean(asked, (*ENGINES, *LATER_ENGINES)) or "engines: " + ", ".join((*ENGINES, *LATER_ENGINES))
+        raise AimError([Diagnostic("AIM0504", f"unknown engine `{asked}`", None, hint)])
+
+
+def _not_exact(plan: Plan) -> Diagnostic:
+    joining = next(f for f in plan.factors if len(blocks_touched(f, plan.blocks)) > 1)
+    names = ", ".join(f"`{v}`" for b in blocks_touched(joining, plan.blocks) for v in b.variables)
+    text = f"the engine `exact` cannot serve this model: this statement joins {names}, which have no exact joint posterior here"
+    return Diagnostic("AIM0510", text, joining.statement.span, "leave out `use exact`, or write `use vmp`")
 
 
 def _refused(refusals: list[Diagnostic], asked: str | None) -> list[Diagnostic]:
@@ -184,6 +253,6 @@ def _refused(refusals: list[Diagnostic], asked: str | None) -> list[Diagnostic]:
     if asked != "exact":
         return refusals
     return [
-        Diagnostic("AIM0502", f"the engine `exact` cannot serve this model: {d.message.split(': ', 1)[-1]}", d.span, "leave out `use exact`", related=d.related)
+        Diagnostic("AIM0510", f"the engine `exact` cannot serve this model: {d.message.split(': ', 1)[-1]}", d.span, "leave out `use exact`", related=d.related)
         for d in refusals
     ]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.graph.arithmetic import compute
+from ppl.graph.arithmetic import compute, named
 from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.text import Span
@@ -45,9 +45,9 @@ def run_test(test: tree.TestDeclaration, fit: Callable[[tree.FitLine], Posterior
             if isinstance(item, tree.FitLine):
                 posterior = fit(item)
             elif isinstance(item, tree.RunLine):
-                raise AimError([Diagnostic("AIM0701", "agents are not supported yet", item.span)])
+                raise AimError([Diagnostic("AIM0701", f"running an agent (`{item.model.name}`) is not supported yet", item.model.span)])
             elif posterior is None:
-                raise AimError([Diagnostic("AIM0802", "an expectation needs a `fit` line above it", item.span)])
+                raise AimError([Diagnostic("AIM0121", "an expectation needs a `fit` line above it", item.span)])
             else:
                 messages += expect(item, posterior)
         except AimError as error:
@@ -92,7 +92,7 @@ class _Meaning:
         if isinstance(e, tree.Name) and e.name in RESULTS:
             value = getattr(posterior, e.name)
             if value is None:
-                raise AimError([Diagnostic("AIM0803", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")])
+                raise AimError([Diagnostic("AIM0802", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")])
             return np.asarray(value)
         if isinstance(e, tree.Call) and len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile", "median"):
             subject = e.arguments[0].value
@@ -100,7 +100,7 @@ class _Meaning:
             if name is None:
                 return None
             if name not in posterior:
-                raise AimError([Diagnostic("AIM0804", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))])
+                raise AimError([Diagnostic("AIM0803", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))])
             belief = posterior[name]
             if e.function.name in ("quantile", "median"):
                 q = 0.5 if e.function.name == "median" else float(compute(e.arguments[1].value, self))
@@ -119,7 +119,7 @@ class _Meaning:
             raise AimError([Diagnostic("AIM0801", "`probability` takes a comparison with a member: `probability(z[0] == 1)`", e.span)])
         name, indices = named(comparison.left)
         if name is None or name not in self.posterior:
-            raise AimError([Diagnostic("AIM0804", "there is no belief in what `probability` names", comparison.left.span)])
+            raise AimError([Diagnostic("AIM0803", "there is no belief in what `probability` names", comparison.left.span)])
         belief = self.posterior[name]
         p = np.asarray(belief.params["p"])
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
@@ -128,21 +128,10 @@ class _Meaning:
         return p[tuple(int(compute(i, self)) for i in indices)][..., state]
 
 
-def named(e: tree.Expression) -> tuple[str | None, tuple[tree.Expression, ...]]:
-    """The name of a variable (dotted for one of a submodel) and its indices."""
-    if isinstance(e, tree.Index):
-        name, indices = named(e.base)
-        return name, (*indices, *e.indices)
-    if isinstance(e, tree.Attribute):
-        name, indices = named(e.base)
-        return (f"{name}.{e.name}" if name else None), indices
-    return (e.name, ()) if isinstance(e, tree.Name) else (None, ())
-
-
 def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) -> list[str]:
     name, indices = named(item.subject)
     if name is None or name not in posterior:
-        raise AimError([Diagnostic("AIM0804", f"there is no belief in `{item.subject.span.text}`", item.subject.span, "beliefs: " + ", ".join(posterior.names))])
+        raise AimError([Diagnostic("AIM0803", f"there is no belief in `{item.subject.span.text}`", item.subject.span, "beliefs: " + ", ".join(posterior.names))])
     assert isinstance(item.value, tree.Call)
     belief, call = posterior[name], item.value
     wanted_family = "Gamma" if call.function.name == "Exponential" else call.function.name
@@ -195,4 +184,4 @@ def _shown(value: Any) -> str:
 
 
 def _failure(item: tree.Expect, text: str) -> str:
-    return str(Diagnostic("AIM0805", text, item.span))
+    return str(Diagnostic("AIM0804", text, item.span))

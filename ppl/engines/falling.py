@@ -8,7 +8,7 @@ from ppl.compiler.plan import Plan
 from ppl.engines.vmp import Run
 
 
-def blame(plan: Plan, run: Run, sweep: int) -> str:
+def blame(plan: Plan, run: Run) -> str:
     """The blocks of the program, updated one by one from the last state: the one whose update lowers the bound, and its statements."""
     program, state, data = run.program, run.state, run.program.data
     before = float(program.bound(state, data, run.messages))

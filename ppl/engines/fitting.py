@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.plan import Plan
+from ppl.engines.branches import fit_branches, total_run
 from ppl.engines.cache import use_compilation_cache
 from ppl.engines.double import in_double
 from ppl.engines.reports import Reporter
@@ -33,12 +34,19 @@ def fit_plan(
     """The posterior of a plan. Raises AimError where the data are impossible under the model."""
     use_compilation_cache()
     precision = np.dtype(dtype or np.float64)
-    run = run_vmp(
-        plan, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress
-    )
+
+    def run_one(one: Plan) -> Run:
+        return run_vmp(one, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress)
+
+    if plan.branches:
+        reporter, runs = fit_branches(plan, run_one, seed)
+        run = total_run(runs, reporter.log_evidence)
+    else:
+        run = run_one(plan)
+        reporter = Reporter(plan, run, seed)
+        _check_fall(plan, run, precision)
+    _check_possible(run)
     status, warnings = _status(plan, run)
-    _check_bound(plan, run, precision)
-    reporter = Reporter(plan, run, seed)
     return Posterior(
         model=plan.bound.model.name,
         doc=plan.bound.model.doc,
@@ -68,18 +76,21 @@ def _status(plan: Plan, run: Run) -> tuple[str, list[str]]:
     return "iteration limit", [f"not converged in {len(run.trace)} sweeps: give more `iterations`, or a larger `tolerance`"]
 
 
-def _check_bound(plan: Plan, run: Run, precision: np.dtype) -> None:
-    """Data that cannot be; and a bound that falls, which would be a mistake of the engine."""
-    trace = run.trace
-    if len(trace) and trace[-1] < IMPOSSIBLE:
-        raise AimError([Diagnostic("AIM0806", "the data are impossible under this model: their probability is 0", None, "look for a probability 0 that an observation meets")])
-    finite = trace[np.isfinite(trace)]
+def _check_possible(run: Run) -> None:
+    """Raises AimError where the data cannot be under the model."""
+    if len(run.trace) and run.trace[-1] < IMPOSSIBLE:
+        text = "the data are impossible under this model: their probability is 0"
+        raise AimError([Diagnostic("AIM0805", text, None, "look for a probability 0 that an observation meets")])
+
+
+def _check_fall(plan: Plan, run: Run, precision: np.dtype) -> None:
+    """A bound that falls would be a mistake of the engine: told with the block and the statements."""
+    finite = run.trace[np.isfinite(run.trace)]
     falls = finite[:-1] - finite[1:]
     allowed = ROUNDING[precision] * (1.0 + np.abs(finite[:-1]))
     if plan.options.get("damping", 0.0) == 0.0 and (falls > allowed).any():
-        sweep = int(np.argmax(falls - allowed)) + 1
         from ppl.engines.falling import blame
 
-        where = blame(plan, run, sweep)
-        text = f"the bound fell by {falls.max():.3g} nats at sweep {sweep + 1}, {where}; this is a mistake of ppl's, not of the model's"
+        sweep = int(np.argmax(falls - allowed)) + 1
+        text = f"the bound fell by {falls.max():.3g} nats at sweep {sweep + 1}, {blame(plan, run)}; this is a mistake of ppl's, not of the model's"
         raise AimError([Diagnostic("AIM0902", text, None, "please report it with the model; `use vmp(damping = 0.5)` may help meanwhile")])

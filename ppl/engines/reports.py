@@ -12,7 +12,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
-from ppl.arrays.plated import running
+from ppl.arrays.plated import Plated, running
 from ppl.compiler.blocks import Block
 from ppl.compiler.forms import Gaussian, NotConjugate
 from ppl.compiler.lowering import LatentEvaluator, Mixed
@@ -148,6 +148,8 @@ class Reporter:
 
     def deterministic(self, name: str) -> Belief:
         affine = None if self.depends_on(name, set(self.plan.predicted)) else self.affine(name)
+        if isinstance(affine, Plated):
+            return Belief(name, "Delta", {"value": np.asarray(affine.data, float)})
         if affine is None:
             return Belief(name, "Draws", {}, draws=self.draws_of(name))
         dims = tuple(f"axis {k}" for k in range(affine.rank))
@@ -159,13 +161,13 @@ class Reporter:
         sd = np.sqrt(np.maximum(np.asarray(variance.arranged(dims, sizes)), 0.0))
         return Belief(name, "Normal", {"mean": np.asarray(mean.arranged(dims, sizes)), "sd": sd})
 
-    def affine(self, name: str) -> Gaussian | None:
-        """The variable as an affine function of Normals over all its plates, where it is one."""
+    def affine(self, name: str) -> Gaussian | Plated | None:
+        """The variable as an affine function of Normals over all its plates, or its known value, where it is one."""
         try:
             value = whole(name, LatentEvaluator(self.plan.bound, self.plan.latents, self.plan.definitions))
         except (NotConjugate, Mixed):
             return None
-        return value if isinstance(value, Gaussian) and not value.dims else None
+        return value if isinstance(value, Gaussian | Plated) and not value.dims else None
 
     # ------------------------------------------------------------ draws and predictions
     @cached_property

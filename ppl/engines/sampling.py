@@ -33,7 +33,7 @@ def log_joint(bound: BoundModel) -> float:
     statements = random_statements(model)
     absent = [s.variable for s in statements if s.variable not in bound.values or not np.all(bound.observed[s.variable])]
     if absent:
-        raise AimError([Diagnostic("AIM0807", f"the log joint needs a value of `{absent[0]}`", None, "give every random variable")])
+        raise AimError([Diagnostic("AIM0806", f"the log joint needs a value of `{absent[0]}`", None, "give every random variable")])
     definitions = deterministic_definitions(model)
     layout = Layout({}, {})
     total = 0.0

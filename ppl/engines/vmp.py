@@ -59,10 +59,12 @@ def run_vmp(
     small = float(tolerance if tolerance is not None else options.get("tolerance", TOLERANCE))
     if np.dtype(dtype) == np.float32:
         small = max(small, 1e-6)
-    count = 1 if plan.exact or start else int(restarts or options.get("restarts", 1))
+    asked = int(restarts or options.get("restarts", 1))
     program = make_program(plan.latents, plan.blocks, plan.factors, damping=float(options.get("damping", 0.0)), dtype=dtype)
     rng = np.random.default_rng(seed)
-    labels = [{k: jnp.asarray(v) for k, v in (start or starting_labels(plan, rng)).items()} for _ in range(count)]
+    drawn = [start] if start else [starting_labels(plan, rng) for _ in range(1 if plan.exact else asked)]
+    count = len(drawn) if drawn[0] else 1  # without a drawn start all restarts would be the same
+    labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
     still = STANDING_STILL if np.dtype(dtype) == np.float64 else 1e-3
     clock = time.perf_counter()

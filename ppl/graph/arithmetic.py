@@ -52,6 +52,17 @@ def compute(e: tree.Expression, lookup: Lookup, folder: Path | None = None) -> A
     raise AimError([Diagnostic("AIM0801", "this expression has no value here", e.span)])
 
 
+def named(e: tree.Expression) -> tuple[str | None, tuple[tree.Expression, ...]]:
+    """The name of a variable (dotted for one of a submodel) and its indices."""
+    if isinstance(e, tree.Index):
+        name, indices = named(e.base)
+        return name, (*indices, *e.indices)
+    if isinstance(e, tree.Attribute):
+        name, indices = named(e.base)
+        return (f"{name}.{e.name}" if name else None), indices
+    return (e.name, ()) if isinstance(e, tree.Name) else (None, ())
+
+
 def _apply(name: str, values: list[Any], e: tree.Expression) -> np.ndarray:
     try:
         return apply_known(name, [Plated((), np.asarray(v)) for v in values]).data

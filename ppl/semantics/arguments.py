@@ -190,17 +190,27 @@ def value_type(
     if known.support == "member":
         return ValueType("member", (), _members(known, axes, expected))
     own = tuple(axes.get(symbol) or _axis_of_dimension(arguments) for symbol in known.axes)
-    return ValueType(_KINDS.get(known.support, known.support), own)  # type: ignore[arg-type]
+    return ValueType(number_kind(known), own)
+
+
+def number_kind(known: Distribution) -> Kind:
+    return _KINDS.get(known.support, known.support)  # type: ignore[return-value]
 
 
 def _members(known: Distribution, axes: dict[str, Axis], expected: IndexSet | None) -> IndexSet:
     if "K" in axes:
-        axis = axes["K"]
-        if axis.set is not None and not axis.extra:
-            return axis.set
-        return expected if expected is not None else anonymous_set(axis_size(axis))
+        return member_set(axes["K"], expected)
     cutpoints = axis_size(axes["C"]) if "C" in axes else None
-    return expected if expected is not None else anonymous_set(None if cutpoints is None else cutpoints + 1)
+    return member_set(Axis(size=None if cutpoints is None else cutpoints + 1), expected)
+
+
+def member_set(axis: Axis, expected: IndexSet | None) -> IndexSet:
+    """The set that a probability vector over an axis gives probabilities to."""
+    if axis.set is not None and not axis.extra:
+        return axis.set
+    if expected is not None and same_axis(axis, Axis(expected)):
+        return expected
+    return anonymous_set(axis_size(axis))
 
 
 def _axis_of_dimension(arguments: dict[str, TypedExpression]) -> Axis:

@@ -222,7 +222,7 @@ def _axis(name: str, place: int, pieces: list[Piece], model: ModelNames) -> Axis
 
 def _reached_axis(found: IndexSet | None, tops: list[Affine]) -> Axis:
     """The axis over a set that reaches the largest index of every piece."""
-    if found is None or is_anonymous(found):
+    if found is None or (is_anonymous(found) and found.low == 0):
         most = max((top.constant for top in tops if not top.terms), default=None)
         size = most + 1 if most is not None else None
         return Axis(anonymous_set(size)) if size is not None and found is not None else Axis(size=size)

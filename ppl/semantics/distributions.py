@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from ppl.catalogue.distributions import ALIASES, DISTRIBUTIONS, Distribution, ParameterSignature
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics import matching, references, submodels
-from ppl.semantics.arguments import check_support, check_table, given_arguments, has_axes, value_type
+from ppl.semantics.arguments import check_support, check_table, given_arguments, has_axes, member_set, number_kind, value_type
 from ppl.semantics.calls import is_number
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.scope import Scope
@@ -20,6 +20,7 @@ from ppl.semantics.typed import (
     DistributionCall,
     DistributionChoice,
     IndexSet,
+    Kind,
     Member,
     SelectArm,
     SizeOf,
@@ -27,7 +28,7 @@ from ppl.semantics.typed import (
     TypedExpression,
     ValueType,
 )
-from ppl.semantics.types import anonymous_set, joined, name_type
+from ppl.semantics.types import joined, name_type
 from ppl.source.diagnostics import did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
@@ -50,6 +51,14 @@ def distribution(written: tree.Expression, scope: Scope, expected: IndexSet | No
         case tree.Conditional():
             return _conditional(written, scope, expected)
     return _table_or_member(written, scope, expected)
+
+
+def kind_before_arguments(written: tree.Expression) -> Kind | None:
+    """The kind of a value that is a number whatever the arguments are: a recursion may read it before they are known."""
+    known = DISTRIBUTIONS.get(written.function.name) if isinstance(written, tree.Call) else None
+    if known is None or known.axes or known.support in ("member", "any"):
+        return None
+    return number_kind(known)
 
 
 def _is_function(written: tree.Call, scope: Scope) -> bool:
@@ -197,13 +206,6 @@ def certain_table(value: TypedExpression, span: Span) -> TypedExpression:
         return certain(value.ordinal, members, span)
     size = SizeOf(members, span=span, type=ValueType("int"))
     return Apply("onehot", (value, size), span=span, type=ValueType("simplex", (Axis(members),)))
-
-
-def member_set(axis: Axis, expected: IndexSet | None) -> IndexSet:
-    """The set that a probability vector over an axis gives probabilities to."""
-    if axis.set is not None and not axis.extra:
-        return axis.set
-    return expected if expected is not None else anonymous_set(axis.size)
 
 
 # ------------------------------------------------------------------ choices

@@ -9,7 +9,7 @@ from ppl.semantics import agents, generalized, submodels, unsupported
 from ppl.semantics.calls import is_number
 from ppl.semantics.constants import broken_rule, fold
 from ppl.semantics.definitions import Leaf, define, leaves_of
-from ppl.semantics.distributions import distribution, is_random
+from ppl.semantics.distributions import distribution, is_random, kind_before_arguments
 from ppl.semantics.expressions import as_member, elaborate
 from ppl.semantics.scope import FileNames, ModelNames, Scope, StatementNotes, backticked
 from ppl.semantics.sets import declare_sets, is_size, type_of
@@ -219,6 +219,10 @@ def _random(statement: tree.Random, leaf: Leaf, scope: Scope, written: Written) 
             "equations of motion stand in a `generalized` block",
         )
         return
+    value = kind_before_arguments(statement.distribution)
+    if leaf.piece is not None and value is not None:
+        plates = scope.model.plates.get(leaf.piece.name, ())
+        scope.notes.expected[leaf.piece.name] = ValueType(value, plates)
     found = distribution(statement.distribution, scope)
     if leaf.piece is None:
         return

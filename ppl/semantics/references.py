@@ -73,10 +73,11 @@ def variable(written: tree.Name, scope: Scope) -> TypedExpression | None:
         _unknown_derivative(written, scope)
         return None
     known = model.variables.get(written.name)
-    if known is None:
+    value = known.type if known is not None else scope.notes.expected.get(written.name)
+    if value is None:
         _used_too_early(written, model.pieces[written.name][0], scope)
         return None
-    return VariableReference(written.name + "'" * written.primes, span=written.span, type=known.type)
+    return VariableReference(written.name + "'" * written.primes, span=written.span, type=value)
 
 
 def _unknown_derivative(written: tree.Name, scope: Scope) -> None:
@@ -229,7 +230,7 @@ def is_ready(written: tree.Expression, found: TypedExpression, scope: Scope) -> 
     root = root_of(written)
     if root is not None:
         written = root
-    if not isinstance(written, tree.Name) or scope.order is None or scope.bindings is not None and written.name in scope.bindings:
+    if not isinstance(written, tree.Name) or scope.order is None or (scope.bindings is not None and written.name in scope.bindings):
         return True
     if scope.loop_named(written.name) is not None:
         return True

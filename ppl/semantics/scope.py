@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from ppl.semantics.affine import Affine, Bounds, loop_bounds
 from ppl.semantics.constants import Folded
-from ppl.semantics.typed import Axis, IndexSet, Loop, TypedExpression, TypedModel, Variable
+from ppl.semantics.typed import Axis, IndexSet, Loop, TypedExpression, TypedModel, ValueType, Variable
 from ppl.source.diagnostics import Findings, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
@@ -92,6 +92,7 @@ class StatementNotes:
 
     index_names: set[str] = field(default_factory=set)
     earlier: list[str] = field(default_factory=list)  # variables read at an earlier index of a recursion
+    expected: dict[str, ValueType] = field(default_factory=dict)  # what the statement defines, before its type is known
 
 
 @dataclass(frozen=True)

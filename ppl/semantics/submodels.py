@@ -72,7 +72,7 @@ def _fits(known: TypedModel, name: str, value: TypedExpression, given: dict[str,
         scope.findings.error("AIM0219", f"`{name}` of `{known.name}` is a size", value.span, "write an index set or a whole number")
         return False
     expected = substituted(variable.type, given)
-    if joined(expected, value.type) is not None or variable.default is None and not value.type.axes and not expected.axes:
+    if joined(expected, value.type) is not None or (variable.default is None and not value.type.axes and not expected.axes):
         return True
     message = f"`{name}` of `{known.name}` is {name_type(expected)}, this is {name_type(value.type)}"
     scope.findings.error("AIM0219", message, value.span)

@@ -10,6 +10,7 @@ WELL_ORDERED = {
     "two lags": "z[0] ~ Normal(0, 1)\n    z[1] ~ Normal(0, 1)\n    for t in 2..T: z[t] ~ Normal(z[t - 1] - z[t - 2], 1)",
     "a next state": "z[0] ~ Normal(0, 1)\n    for t in T: z[t + 1] ~ Normal(z[t], 1)",
     "a sum over lags": "y[0] ~ Normal(0, 1)\n    y[1] ~ Normal(0, 1)\n    for t in 2..T: y[t] ~ Normal(sum(y[t - 1 - k] for k in 0..2), 1)",
+    "all of the past": "for t in T: y[t] ~ Normal(sum(y[j] for j in 0..t), 1)",
     "a slice of the past": "for p in P: y[p] ~ Normal(0, 1)\n    for t in P..T: y[t] ~ Normal(sum(y[t - P..t]), 1)",
     "two chains that read each other": "a[0] ~ Normal(0, 1)\n    b[0] ~ Normal(0, 1)\n    for t in 1..T:\n"
     "        a[t] ~ Normal(b[t - 1], 1)\n        b[t] ~ Normal(a[t], 1)",
@@ -23,7 +24,8 @@ BADLY_ORDERED = {
     "a later line": ("a ~ Normal(b, 1)\n    b ~ Normal(0, 1)", "AIM0105"),
     "a circle": ("a ~ Normal(b, 1)\n    b ~ Normal(c, 1)\n    c ~ Normal(a, 1)", "AIM0106"),
     "another plate of the same letter": (
-        "z[0] ~ Normal(0, 1)\n    for t in 1..T: x[t] ~ Normal(z[t - 1], 1)\n    x[0] ~ Normal(0, 1)\n    for t in 1..T: z[t] ~ Normal(0, 1)",
+        "z[0] ~ Normal(0, 1)\n    for t in 1..T: x[t] ~ Normal(z[t - 1], 1)\n    x[0] ~ Normal(0, 1)\n"
+        "    for t in 1..T: z[t] ~ Normal(0, 1)",
         "AIM0105",
     ),
 }
@@ -79,7 +81,10 @@ def test_models_functions_and_types_can_be_imported() -> None:
         "basics": "type Side = {left, right}\nfn half(x) = x / len([1, 2])\nfn toward(a) = if a == left then half(1) else 0\n\n"
         "model coin(a = 1):\n    theta ~ Beta(a, 1)\n"
     }
-    text = "from basics import coin, toward, Side\n\nmodel m:\n    s ~ {left: 1}\n    first ~ coin(2)\n    x ~ Normal(toward(s), 1)\n\nfit coin to theta = 0.5\n"
+    text = (
+        "from basics import coin, toward, Side\n\nmodel m:\n    s ~ {left: 1}\n    first ~ coin(2)\n"
+        "    x ~ Normal(toward(s), 1)\n\nfit coin to theta = 0.5\n"
+    )
     file = typed(text, library)
     assert list(file.models) == ["m"]
     assert list(file.imported) == ["coin"]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from checking import typed
 
 from ppl.semantics.types import name_type
-from checking import typed
 
 CASES = {
     "a plate is an axis": ("for n in N: x[n] ~ Normal(0, 1)", "x", "real[N]"),
