@@ -88,7 +88,17 @@ class SourceFile:
             text = f"the file has {len(models)} models: {listed}" if models else "the file has no model"
             raise AimError([Diagnostic("AIM0103", text, None, "name one of them" if models else "", where=self.source.name)])
         if name not in models:
-            raise AimError([Diagnostic("AIM0103", f"the file has no model `{name}`", None, did_you_mean(name, models) or f"models: {listed}", where=self.source.name)])
+            raise AimError(
+                [
+                    Diagnostic(
+                        "AIM0103",
+                        f"the file has no model `{name}`",
+                        None,
+                        did_you_mean(name, models) or f"models: {listed}",
+                        where=self.source.name,
+                    )
+                ]
+            )
         return Model(models[name], self.folder)
 
     def named(self, name: str) -> Model:
@@ -161,10 +171,28 @@ class Model:
         if label in blocks or label is None:
             return blocks.get(label)
         known = [k for k in blocks if k]
-        raise AimError([Diagnostic("AIM0511", f"`{self.name}` has no approximation `{label}`", None, did_you_mean(label, known) or "labels: " + ", ".join(known))])
+        raise AimError(
+            [
+                Diagnostic(
+                    "AIM0511",
+                    f"`{self.name}` has no approximation `{label}`",
+                    None,
+                    did_you_mean(label, known) or "labels: " + ", ".join(known),
+                )
+            ]
+        )
 
     # ------------------------------------------------------------ inference
-    def explain(self, data: Any = None, /, *, engine: str | None = None, approximation: str | None = None, datasets: Sequence[Dataset] = (), **values: Any) -> Plan:
+    def explain(
+        self,
+        data: Any = None,
+        /,
+        *,
+        engine: str | None = None,
+        approximation: str | None = None,
+        datasets: Sequence[Dataset] = (),
+        **values: Any,
+    ) -> Plan:
         """The plan: blocks, families, engine and reasons. `str()` is what `ppl explain` prints."""
         from ppl.compiler.plan import compile_plan, refuse_unsupported
 
@@ -237,12 +265,6 @@ class Model:
         refuse_unsupported(self.typed)
         return log_joint(self.bind(data, **values))
 
-    @cached_property
-    def text(self) -> str:
-        """The stable text of the typed model."""
-        from ppl.semantics.dump import dump
-
-        return dump(self.typed)
 
 
 def run_tests(path: str | Path) -> list[TestResult]:
@@ -253,4 +275,3 @@ def run_tests(path: str | Path) -> list[TestResult]:
     from ppl.engines.checks import run_test
 
     return [run_test(test, file.fit_line) for test in file.typed.tests]
-

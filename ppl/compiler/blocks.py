@@ -7,6 +7,7 @@ kept apart as a batch axis: independent given the other blocks.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -47,22 +48,45 @@ def choose_blocks(
     """The blocks, in the order in which they are updated: those of parameters first, discrete ones last."""
     group = _named_groups(approximation)
     _check_mixed(latents, approximation)
-    parent = {name: name for name in latents}
+    members: dict[str, list[str]] = {name: [name] for name in latents}  # by variable, shared between those that are joined
+    apart = _kept_apart(factors)
 
-    def root(name: str) -> str:
-        while parent[name] != name:
-            name = parent[name]
-        return name
+    def may_join(a: str, b: str) -> bool:
+        union = [*members[a], *members[b]]
+        states = np.prod([float(max(latents[n].cardinality, 1)) for n in union])
+        clash = any(frozenset(pair) in apart for pair in itertools.combinations(union, 2))
+        return group.get(a) == group.get(b) and bool(states <= LARGEST_TABLE) and not clash
 
     for names in _meetings(latents, factors):
-        for a, b in zip(names, names[1:], strict=False):
-            if group.get(a) == group.get(b) and root(a) != root(b):
-                parent[root(b)] = root(a)
-    members: dict[str, list[str]] = {}
-    for name in latents:
-        members.setdefault(root(name), []).append(name)
-    blocks = [_lay_out([latents[n] for n in names], factors) for names in members.values()]
+        for a, b in itertools.pairwise(names):
+            if members[a] is not members[b] and may_join(a, b):
+                joined = [n for n in latents if n in members[a] or n in members[b]]
+                for name in joined:
+                    members[name] = joined
+    joined = list({id(names): names for names in members.values()}.values())
+    blocks = [_lay_out([latents[n] for n in names], factors) for names in joined]
+    _check_separate(blocks, latents, approximation)
     return tuple(sorted(blocks, key=lambda b: b.kind == "table"))
+
+
+def _kept_apart(factors: Sequence[LoweredFactor]) -> set[frozenset[str]]:
+    """Pairs of discrete variables that some factor joins at different members of their plates: no table holds both."""
+    found = set()
+    for factor in factors:
+        for a, b in itertools.combinations(factor.enumerations, 2):
+            if len(a.index) != len(b.index) or not all(same_index(i, j) for i, j in zip(a.index, b.index, strict=True)):
+                found.add(frozenset((a.variable, b.variable)))
+    return found
+
+
+def _check_separate(blocks: Sequence[Block], latents: Mapping[str, LatentVariable], approximation: Approximation | None) -> None:
+    """`q(a[n])` holds where the members of the plate are apart anyway; other factorisations over a plate have no form yet."""
+    for name in approximation.separate if approximation else ():
+        block = next((b for b in blocks if name in b.variables), None)
+        if block is not None and len(block.batch) < len(latents[name].plates):
+            assert approximation is not None
+            text = f"the members of `{name}` meet in one mean: a posterior that keeps them apart, `q({name}[…])`, is not supported yet"
+            raise AimError([Diagnostic("AIM0728", text, approximation.span, f"write q({name})")])
 
 
 def _named_groups(approximation: Approximation | None) -> dict[str, int]:
@@ -76,7 +100,9 @@ def _check_mixed(latents: Mapping[str, LatentVariable], approximation: Approxima
         if len(kinds) > 1:
             assert approximation is not None
             text = f"`q({', '.join(names)})` joins variables of different families, which is not supported yet"
-            raise AimError([Diagnostic("AIM0721", text, approximation.span, "give each a block of its own: " + " ".join(f"q({n})" for n in names))])
+            raise AimError(
+                [Diagnostic("AIM0721", text, approximation.span, "give each a block of its own: " + " ".join(f"q({n})" for n in names))]
+            )
 
 
 def _kind(variable: LatentVariable) -> str:
@@ -129,7 +155,9 @@ def _lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor]) 
         positions[v.name] = np.arange(size, size + count).reshape(inner)
         size += count
     if size > LARGEST_DENSE:
-        text = f"the Normal variables {', '.join(f'`{n}`' for n in names)} would form one block of {size} numbers, more than {LARGEST_DENSE}"
+        text = (
+            f"the Normal variables {', '.join(f'`{n}`' for n in names)} would form one block of {size} numbers, more than {LARGEST_DENSE}"
+        )
         raise AimError([Diagnostic("AIM0722", text, variables[0].span, "such large joint blocks are not supported yet")])
     return Block(", ".join(names), kind, names, batch, axes, size, positions)
 

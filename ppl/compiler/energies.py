@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,12 +34,15 @@ class ReadyFactor:
     implementation: str
     sizes: tuple[tuple[str, int], ...]
     label: str
+    defines: str
     variables: tuple[str, ...]
 
 
 jax.tree_util.register_dataclass(ReadyEnumeration, data_fields=["index"], meta_fields=["dim", "variable"])
 jax.tree_util.register_dataclass(
-    ReadyFactor, data_fields=["slots", "weight", "constant", "enumerations"], meta_fields=["implementation", "sizes", "label", "variables"]
+    ReadyFactor,
+    data_fields=["slots", "weight", "constant", "enumerations"],
+    meta_fields=["implementation", "sizes", "label", "defines", "variables"],
 )
 
 
@@ -52,6 +55,7 @@ def ready_factor(lowered: LoweredFactor, layout: Layout) -> ReadyFactor:
         implementation=lowered.factor.energy.__module__,
         sizes=tuple(lowered.sizes.items()),
         label=lowered.label,
+        defines=lowered.statement.variable,
         variables=lowered.variables,
     )
 

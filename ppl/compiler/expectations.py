@@ -248,6 +248,14 @@ def _matrix_covariance(cov: Plated, term: ReadyTerm) -> Plated:
     return Plated(dims, (w[..., :, :, None, None] * full * w[..., None, None, :, :]).sum(axis=(-3, -1)))
 
 
+def variance_value(form: ReadyForm, moments: Moments, layout: Layout) -> Plated:
+    """The variance of a scalar form of Normals: that of each block, added."""
+    total = Plated((), np.asarray(0.0))
+    for term in form.terms:
+        total = total + covariance(term, moments, False)
+    return total
+
+
 def second_value(second: ReadySecond, moments: Moments, layout: Layout) -> Plated:
     """E[e²] or E[e eᵀ]: the square of the mean, the form's own variance, and that of the data it stands for."""
     mean = form_value(second.form, moments, layout)
@@ -274,4 +282,3 @@ def feature_value(feature: Ready, moments: Moments, layout: Layout) -> Plated:
 def slots_value(slots: Mapping[str, Mapping[str, Ready]], moments: Moments, layout: Layout) -> dict[str, SimpleNamespace]:
     """What a factor's energy is given: each slot with its expected features."""
     return {name: SimpleNamespace(**{k: feature_value(f, moments, layout) for k, f in fs.items()}) for name, fs in slots.items()}
-

@@ -25,7 +25,9 @@ def explain(plan: Plan) -> str:
         lines.append(f"    {_reason(block, plan)}")
     if plan.predicted:
         lines.append(f"predicted from the posterior: {', '.join(plan.predicted)} (nothing observed depends on them)")
-    lines.append(f"engine: {plan.engine}" + (", exact: no statement joins two blocks, so the bound is the log evidence" if plan.exact else ""))
+    lines.append(
+        f"engine: {plan.engine}" + (", exact: no statement joins two blocks, so the bound is the log evidence" if plan.exact else "")
+    )
     if not plan.exact:
         lines += [f"    blocks are taken as independent where they meet: {text}" for text in _joints(plan)]
     return "\n".join(lines)

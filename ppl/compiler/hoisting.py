@@ -91,7 +91,7 @@ def _triangular(feature: SecondMoment, dim: str, size: int) -> SecondMoment | No
     table = np.concatenate([c.arranged((*others, dim), full) for c in columns], axis=-1)
     if table.shape[-2] <= table.shape[-1]:
         return None
-    factor = np.linalg.qr(table, mode="r")
+    factor = np.asarray(np.linalg.qr(table, mode="r"))
     name = f"{dim} (rows)"
     offset = Plated((*others, name), factor[..., 0])
     terms: list[Term] = []

@@ -1,19 +1,22 @@
 """Latent variables: what of a random variable is not observed, and what a reference to it stands for.
 
-Where a variable is observed in part, only its missing entries are latent, side by side on one axis; `lookup` says where each
-is. What is neither observed nor needed by anything observed is predicted afterwards and takes no part in inference.
+Where only some entries of a variable are latent (others are observed, or predicted afterwards), these stand side by side on one
+axis; `lookup` says where each is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+
 import numpy as np
 
 from ppl.arrays.plated import Plated
-from ppl.compiler.forms import Featured, Form, Gaussian, NotConjugate, Quantity, Term
+from ppl.compiler.forms import Form, Term
+from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity
 from ppl.source.text import Span
 
 GAUSSIAN = ("Normal", "MvNormal")
+OBSERVED, PREDICTED = -1, -2  # what `lookup` says of entries that are not latent
 DISCRETE = ("Bernoulli", "Categorical")
 
 #: What the families supply, with the number of the value's axes that each statistic keeps (None: all).

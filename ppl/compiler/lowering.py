@@ -14,15 +14,15 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, indices, known, running
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.forms import Featured, Form, Gaussian, NotConjugate, Quantity, apply_quantity, known_feature
-from ppl.compiler.latents import DISCRETE, LatentVariable, latent_reference
+from ppl.compiler.forms import Form
+from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable, latent_reference
+from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity, apply_quantity, known_feature
 from ppl.factors.factor import IMPOSSIBLE, Factor
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
-from ppl.graph.evaluate import Evaluator, index_value, loop_index
+from ppl.graph.evaluate import Evaluator, index_value
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
-
 
 LARGEST_INDICATOR = 64
 
@@ -102,11 +102,12 @@ class LoweredFactor:
 class LatentEvaluator(Evaluator):
     """Evaluation where some variables are latent: a reference to one is a quantity, or a plate over its states."""
 
-    def __init__(self, bound: BoundModel, latents: Mapping[str, LatentVariable], definitions: Mapping[str, list[typed.DeterministicStatement]]):
+    def __init__(
+        self, bound: BoundModel, latents: Mapping[str, LatentVariable], definitions: Mapping[str, list[typed.DeterministicStatement]]
+    ):
         super().__init__(bound.sizes, bound.values)
         self.bound, self.latents, self.definitions = bound, latents, definitions
         self.enumerations: dict[str, Enumeration] = {}
-        self.plate_sizes: dict[str, int] = {}
 
     def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
         if any(not isinstance(i, Plated) for i in indices):
@@ -135,7 +136,6 @@ class LatentEvaluator(Evaluator):
             self.enumerations[variable.name] = found
         elif not all(same_index(a, b) for a, b in zip(found.index, indices, strict=True)):
             raise NotConjugate(f"two different members of `{variable.name}` in one statement")
-        self.plate_sizes[found.dim] = found.size
         return running(found.dim, 0, found.size)
 
     def partly_observed(self, variable: LatentVariable, indices: tuple[Plated, ...]) -> Any:
@@ -143,21 +143,21 @@ class LatentEvaluator(Evaluator):
         plates = places.ndim
         given, rest = indices[:plates], indices[plates:]
         where = index_value(known(places), given)
-        observed = where.data < 0
-        if observed.all():
+        if (where.data == OBSERVED).all():
             return index_value(known(self.values[variable.name]), indices)
-        if observed.any() and where.rank == 0:
-            raise Mixed(where.map(lambda a: a < 0))
-        if where.rank == 0:
-            compact = indices_of(where)
-            return self.latent(replace(variable, lookup=None), (compact, *rest))
-        if variable.family != "Normal":
+        enumerated = {e.dim for e in self.enumerations.values()}
+        if where.rank == 0 and not enumerated & set(where.dims):
+            for kind in (PREDICTED, OBSERVED):
+                if (where.data == kind).any():
+                    raise Mixed(where.map(lambda a, k=kind: a == k))
+            return self.latent(replace(variable, lookup=None), (indices_of(where), *rest))
+        if (where.data == PREDICTED).any():
+            raise NotConjugate(f"all of `{variable.name}`, of which some entries are predicted")
+        if variable.family in DISCRETE:
             raise NotConjugate(f"`{variable.name}` over a whole plate at once, where some of its members are latent")
-        latent = latent_reference(variable, (where.map(lambda a: np.maximum(a, 0)),))
-        assert isinstance(latent, Gaussian)
-        form = latent.affine.scale(where.map(lambda a: (a >= 0) * 1.0))
-        values = index_value(known(self.values[variable.name]), given)
-        return Gaussian(form + where.map(lambda a: np.where(a < 0, values.data, 0.0)))
+        quantity = latent_reference(variable, (where.map(lambda a: np.maximum(a, 0)), *rest))
+        data = index_value(known(np.where(wide(places >= 0, self.values[variable.name]), 0.0, self.values[variable.name])), indices)
+        return apply_quantity("if", [where.map(lambda a: (a < 0) * 1.0), data, quantity])
 
     def deterministic(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
         """The definition, evaluated at the members that the reference asks for."""
@@ -185,48 +185,42 @@ class LatentEvaluator(Evaluator):
         return len(indices) >= len(statement.indices)
 
     def loops_of(self, statement: typed.TypedStatement) -> dict[str, Plated]:
+        """The running indices of a statement's loops, over plates that have their names."""
         loops: dict[str, Plated] = {}
         for loop in statement.loops:
-            loops[loop.name] = loop_index(loop, self, loops)
+            loops[loop.name] = self.loop_index(loop, loops, fresh=False)
         return loops
 
     def defined(self, statement: typed.DeterministicStatement, indices: tuple[Plated, ...]) -> Any:
-        loops: dict[str, Plated] = {}
-        fresh: list[str] = []
-        for k, place in enumerate(statement.indices):
-            if isinstance(place, typed.IndexReference) and k < len(indices) and indices[k].rank == 0:
-                loops[place.name] = indices[k]
-        later = [i for i in indices[: len(statement.indices)] if i.rank]
-        if later:
+        """The value at these indices; plates that they leave out become the first axes of the value."""
+        own = len(statement.indices)
+        if any(i.rank for i in indices[:own]):
             raise NotConjugate(f"a slice of `{statement.variable}`, which is defined in a plate")
+        loops: dict[str, Plated] = {}
+        for place, index in zip(statement.indices, indices, strict=False):
+            if isinstance(place, typed.IndexReference):
+                loops[place.name] = index
+        left = {}
         for loop in statement.loops:
             if loop.name not in loops:
-                loops[loop.name] = loop_index(loop, self, loops)
-                fresh.append(loop.name)
-                self.plate_sizes[loop.name] = loops[loop.name].data.shape[0]
+                loops[loop.name] = left[loop.name] = self.loop_index(loop, loops)
         value = self.evaluate(statement.value, loops)
-        for place, name in enumerate(fresh):
-            size = self.plate_sizes.pop(name)
-            value = plate_to_axis(value, name, place, size)
-        return index_value(value, indices[len(statement.indices) :])
+        for place, index in enumerate(left.values()):
+            value = plate_to_axis(value, index.dims[0], place, index.data.shape[0])
+        return index_value(value, indices[own:])
 
     def apply(self, function: str, arguments: list[Any], span: Any) -> Any:
         try:
-            if function.endswith(" over plates"):
-                body, names, count = arguments
-                return apply_quantity(function, [body, names, count, self.comprehension_sizes])
             return apply_quantity(function, arguments)
         except NotConjugate as refusal:
             if getattr(refusal, "span", None) is None:
                 refusal.span = span  # type: ignore[attr-defined]
             raise
 
-    def comprehension(self, e: typed.Comprehension, loops: Mapping[str, Plated]) -> Any:
-        inner = dict(loops)
-        for loop in e.loops:
-            inner[loop.name] = loop_index(loop, self, inner)
-        self.comprehension_sizes = {loop.name: inner[loop.name].data.shape[0] for loop in e.loops}
-        return super().comprehension(e, loops)
+
+def wide(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The mask of plates with axes of length 1 for the value's own."""
+    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
 
 
 def plate_to_axis(value: Any, name: str, place: int, size: int) -> Any:
@@ -262,13 +256,8 @@ def lower_statement(
     bound: BoundModel,
     latents: Mapping[str, LatentVariable],
     definitions: Mapping[str, list[typed.DeterministicStatement]],
-    *,
-    wanted: bool,
 ) -> list[LoweredFactor]:
-    """The factors of a statement, one for each way in which its members are observed.
-
-    `wanted` says whether missing entries of what it defines take part in inference; where not, their members are left out.
-    """
+    """The factors of a statement, one for each way in which its members are observed; predicted members are left out."""
     evaluator = LatentEvaluator(bound, latents, definitions)
     loops = evaluator.loops_of(statement)
     pending: list[dict[str, Plated]] = [loops]
@@ -278,7 +267,7 @@ def lower_statement(
         if any(index.data.size == 0 for index in part.values()):
             continue
         try:
-            one = _lower_part(statement, bound, latents, definitions, part, wanted)
+            one = _lower_part(statement, bound, latents, definitions, part)
         except Mixed as mixed:
             pending.extend(_split(part, mixed.known_entries))
             continue
@@ -301,12 +290,12 @@ def _split(loops: dict[str, Plated], known_entries: Plated) -> list[dict[str, Pl
     return parts
 
 
-def _lower_part(statement, bound, latents, definitions, loops, wants_missing) -> LoweredFactor | None:  # noqa: ANN001
+def _lower_part(statement, bound, latents, definitions, loops) -> LoweredFactor | None:
     evaluator = LatentEvaluator(bound, latents, definitions)
     call = statement.distribution
     kind = factor(DISTRIBUTIONS[call.name].implementation)
     target = tuple(evaluator.index(i, None, loops) for i in statement.indices)
-    child = _child(statement.variable, target, evaluator, bound, wants_missing)
+    child = _child(statement.variable, target, evaluator, bound)
     if child is None:
         return None
     try:
@@ -345,15 +334,18 @@ def _refusal(statement: typed.RandomStatement, call: typed.DistributionCall, ref
     span = getattr(refusal, "span", None) or call.span or statement.span
     return Diagnostic(
         "AIM0720",
-        f"no exact message for this statement yet: it needs {refusal}",
+        f"there is no message for this statement yet: it needs {refusal}",
         span,
-        f"in `{statement.variable} ~ {call.name}`; models that are not conjugate are not supported yet",
+        f"in `{statement.variable} ~ {call.name}`; this form is not supported yet",
     )
 
 
-def _child(name: str, target: tuple[Plated, ...], evaluator: LatentEvaluator, bound: BoundModel, wanted: bool) -> Any:
-    """What the statement defines: data, a quantity, or None where it is neither observed nor wanted."""
+def _child(name: str, target: tuple[Plated, ...], evaluator: LatentEvaluator, bound: BoundModel) -> Any:
+    """What the statement defines: data, a quantity, or None where it takes no part in inference."""
     if name in evaluator.latents:
+        lookup = evaluator.latents[name].lookup
+        if lookup is not None and (index_value(known(lookup), target).data == PREDICTED).all():
+            return None
         return evaluator.reference(name, target, None)
     if name not in bound.values:
         return None
@@ -373,6 +365,9 @@ def canonical_arguments(call: typed.DistributionCall, kind: Factor, evaluator: E
         target, steps = kind.conversions.get(name, (name, ()))
         for function, *others in steps:
             value = evaluator.call(function, [value, *(known(o) for o in others)], expression.span)
+        if isinstance(value, Plated) and not np.all(np.isfinite(value.data)):
+            text = f"the `{name}` of this {kind.name} is {'0 or ' if steps else ''}not finite for some members or states"
+            raise AimError([Diagnostic("AIM0730", text, expression.span, "keep it away from 0" if steps else "")])
         arguments[target] = value
     return arguments
 
@@ -391,6 +386,9 @@ def _base_measure(kind: Factor, child: Plated, arguments: dict[str, Any], loops:
     """Σ log h(x) over the members of the loops."""
     assert kind.base_measure is not None
     held = [arguments[p] for p in kind.parameters if kind.slots.get(p) == ("value",)]
+    own = {d for index in loops.values() for d in index.dims}
+    if any(not isinstance(v, Plated) or not set(v.dims) <= own for v in held):
+        raise NotConjugate(f"a known number of trials in a {kind.name}")
     dims = tuple(dict.fromkeys(d for index in loops.values() for d in index.dims))
     sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
     values = [v.arranged(dims, sizes) for v in (child, *held)]

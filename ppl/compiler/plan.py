@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -9,11 +10,11 @@ import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.blocks import Block, choose_blocks
-from ppl.compiler.latents import DISCRETE, LatentVariable
+from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable
 from ppl.compiler.lowering import LoweredFactor, lower_statement
+from ppl.compiler.needed import needed_entries
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
-from ppl.graph.references import statement_uses
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
@@ -30,7 +31,7 @@ class Plan:
     bound: BoundModel = field(repr=False)
     definitions: dict[str, list[typed.DeterministicStatement]] = field(repr=False)
     latents: dict[str, LatentVariable]
-    predicted: tuple[str, ...]  # neither observed nor needed: reported from the posterior of the others
+    predicted: tuple[str, ...]  # with entries neither observed nor needed: these are told from the posterior of the others
     factors: tuple[LoweredFactor, ...] = field(repr=False)
     blocks: tuple[Block, ...]
     engine: str
@@ -49,6 +50,7 @@ def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None
     asked = engine or (approximation.engine if approximation else None)
     refuse_unsupported(bound.model, asked)
     check_engine(asked, approximation)
+    _refuse_observed_delta(bound)
     try:
         plan = _joint_plan(bound, approximation)
     except AimError as refusal:
@@ -68,36 +70,35 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) ->
     """The plan that keeps everything latent in blocks."""
     model = bound.model
     definitions = deterministic_definitions(model)
-    needed = needed_variables(bound, definitions)
-    latents = {name: _latent(bound, name) for name in needed}
+    needed = needed_entries(bound, random_statements(model), definitions)
+    latents = {n: _latent(bound, n, mask) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
     for statement in random_statements(model):
         if statement.variable not in latents and statement.variable not in bound.values:
             continue
         try:
-            factors += lower_statement(statement, bound, latents, definitions, wanted=statement.variable in latents)
+            factors += lower_statement(statement, bound, latents, definitions)
         except AimError as error:
             refusals += error.diagnostics
     if refusals:
         raise AimError(refusals)
     blocks = choose_blocks(latents, factors, approximation)
-    predicted = tuple(s.variable for s in random_statements(model) if s.variable not in latents and not _seen_whole(bound, s.variable))
+    predicted = tuple(n for n, mask in needed.items() if not np.all(mask | _observed(bound, n)))
     options = dict(approximation.options) if approximation else {}
     exact = is_exact(blocks, factors)
-    return Plan(bound, definitions, latents, tuple(dict.fromkeys(predicted)), tuple(factors), blocks, "vmp", exact, options)
+    return Plan(bound, definitions, latents, predicted, tuple(factors), blocks, "vmp", exact, options)
 
 
 # ------------------------------------------------------------------ sums over few states
 def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
     """A plan that sums over the states of discrete variables, where they are few and the rest is exact given them."""
     definitions = deterministic_definitions(bound.model)
-    names = tuple(n for n in needed_variables(bound, definitions) if _family(bound, n) in DISCRETE)
-    count = 1.0
-    for name in names:
-        entries = int((~bound.observed[name]).sum()) if name in bound.values else int(np.prod(bound.shape(bound.model.variables[name])))
-        count *= float(states_of(name, bound)) ** entries
-    if not names or count > (MOST_BRANCHES if asked == "exact" else FEW_BRANCHES):
+    needed = needed_entries(bound, random_statements(bound.model), definitions)
+    names = tuple(n for n, mask in needed.items() if _family(bound, n) in DISCRETE and np.any(mask & ~_observed(bound, n)))
+    most = MOST_BRANCHES if asked == "exact" else FEW_BRANCHES
+    log_count = sum(math.log(states_of(name, bound)) * int((~_observed(bound, name)).sum()) for name in names)
+    if not names or log_count > math.log(most) + 1e-9:
         return None
     try:
         inner = _joint_plan(_with_states(bound, {n: _first_state(bound, n) for n in names}), None)
@@ -140,6 +141,13 @@ def refuse_unsupported(model: typed.TypedModel, asked: str | None = None) -> Non
         raise AimError(_refused(list(model.unsupported), asked))
 
 
+def _refuse_observed_delta(bound: BoundModel) -> None:
+    for s in bound.model.statements:
+        if isinstance(s, typed.RandomStatement) and _is_delta(s) and s.variable in bound.values:
+            text = f"`{s.variable}` is observed, and a `Delta` fixes it: conditioning on that is not supported yet"
+            raise AimError([Diagnostic("AIM0727", text, s.span, f"leave `{s.variable}` out of the data")])
+
+
 def random_statements(model: typed.TypedModel) -> list[typed.RandomStatement]:
     """Those whose distribution is no `Delta`, which is a definition."""
     return [s for s in model.statements if isinstance(s, typed.RandomStatement) and not _is_delta(s)]
@@ -162,35 +170,18 @@ def deterministic_definitions(model: typed.TypedModel) -> dict[str, list[typed.D
     return found
 
 
-def needed_variables(bound: BoundModel, definitions: Mapping[str, list[typed.DeterministicStatement]]) -> list[str]:
-    """Random variables with unobserved entries on which something observed depends, in the order of the file.
-
-    A missing entry that nothing observed depends on leaves the posterior of the others as it is, so it is predicted from that.
-    """
-    statements = random_statements(bound.model)
-    needed: set[str] = set()
-    queue = [s.variable for s in statements if s.variable in bound.values]
-    seen: set[str] = set()
-    while queue:
-        name = queue.pop()
-        if name in seen:
-            continue
-        seen.add(name)
-        for s in [*statements, *(d for ds in definitions.values() for d in ds)]:
-            if s.variable != name:
-                continue
-            for used, _ in statement_uses(s):
-                queue.append(used)
-                if used not in definitions and bound.model.variables[used].role == "random":
-                    needed.add(used)
-    return [n for n in dict.fromkeys(s.variable for s in statements) if n in needed and not _seen_whole(bound, n)]
-
-
 def _seen_whole(bound: BoundModel, name: str) -> bool:
     return name in bound.values and bool(np.all(bound.observed.get(name, True)))
 
 
-def _latent(bound: BoundModel, name: str) -> LatentVariable:
+def _observed(bound: BoundModel, name: str) -> np.ndarray:
+    """Which entries of a variable are observed, over its plates."""
+    variable = bound.model.variables[name]
+    return np.asarray(bound.observed[name]) if name in bound.values else np.zeros(bound.shape(variable)[: variable.plates], bool)
+
+
+def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> LatentVariable:
+    """The latent entries of a variable: the needed ones that are not observed."""
     variable = bound.model.variables[name]
     shape = bound.shape(variable)
     statements = [s for s in random_statements(bound.model) if s.variable == name]
@@ -201,10 +192,12 @@ def _latent(bound: BoundModel, name: str) -> LatentVariable:
     (family,) = kinds
     labels = tuple(axis.set.key if axis.set is not None else f"{name}.{k}" for k, axis in enumerate(variable.type.axes[: variable.plates]))
     plates, event, lookup = shape[: variable.plates], shape[variable.plates :], None
-    if name in bound.values:
-        missing = ~bound.observed[name]
-        lookup = np.where(missing, np.cumsum(missing.ravel()).reshape(missing.shape) - 1, -1)
-        plates, labels = (int(missing.sum()),), (f"missing {name}",)
+    observed = _observed(bound, name)
+    inferred = needed & ~observed
+    if not inferred.all():
+        places = np.cumsum(inferred.ravel()).reshape(inferred.shape) - 1
+        lookup = np.where(inferred, places, np.where(observed, OBSERVED, PREDICTED))
+        plates, labels = (int(inferred.sum()),), (f"missing {name}",)
     size = states_of(name, bound) if family in DISCRETE else 0
     return LatentVariable(name, family, labels, plates, event, size, lookup, variable.span)
 
@@ -253,6 +246,12 @@ def _refused(refusals: list[Diagnostic], asked: str | None) -> list[Diagnostic]:
     if asked != "exact":
         return refusals
     return [
-        Diagnostic("AIM0510", f"the engine `exact` cannot serve this model: {d.message.split(': ', 1)[-1]}", d.span, "leave out `use exact`", related=d.related)
+        Diagnostic(
+            "AIM0510",
+            f"the engine `exact` cannot serve this model: {d.message.split(': ', 1)[-1]}",
+            d.span,
+            "leave out `use exact`",
+            related=d.related,
+        )
         for d in refusals
     ]

@@ -81,7 +81,9 @@ class Program:
         result: dict[str, tuple[str, ...]] = {}
         for name in self.order:
             mine = set(self.layout.blocks[name].variables)
-            result[name] = tuple(r for r, rows in self.data.rows.items() if r != name and any(mine & set(f.factor.variables) for f in rows.factors))
+            result[name] = tuple(
+                r for r, rows in self.data.rows.items() if r != name and any(mine & set(f.factor.variables) for f in rows.factors)
+            )
         return result
 
     @cached_property
@@ -122,7 +124,7 @@ class Program:
     def prior_factors(self, name: str) -> list[ReadyFactor]:
         """The plain factors that define the block's own variables."""
         own = self.layout.blocks[name].variables
-        return [f for k in self.touching[name] for f in [self.data.factors[k]] if f.label.split(" ~ ")[0] in own]
+        return [f for k in self.touching[name] for f in [self.data.factors[k]] if f.defines in own]
 
     # ------------------------------------------------------------ before the first sweep
     def prepare(self, data: Data) -> dict[int, tuple[Any, Any]]:
@@ -163,14 +165,16 @@ class Program:
         return {} if block.kind == "table" else {k: np.zeros_like(v) for k, v in moments.items()}
 
     # ------------------------------------------------------------ energies
-    def block_energy(self, name: str, own: Mapping[str, Any], state: State, data: Data, messages: Mapping[int, Any], prior_only: bool = False) -> Any:
+    def block_energy(
+        self, name: str, own: Mapping[str, Any], state: State, data: Data, messages: Mapping[int, Any], prior_only: bool = False
+    ) -> Any:
         """The energy of the factors that touch the block, as a function of its own moments."""
         moments = {**state["moments"], name: own}
         variables = set(self.layout.blocks[name].variables)
-        total = jnp.zeros(())
+        total = jnp.zeros((), self.dtype)
         for k in self.touching[name]:
-            if prior_only and data.factors[k].label.split(" ~ ")[0] not in variables:
-                continue  # the label names what the statement defines
+            if prior_only and data.factors[k].defines not in variables:
+                continue
             total = total + (linear_value(messages[k], own) if k in messages else energy_value(data.factors[k], moments, self.layout))
         if not prior_only:
             for other in self.rows_touching[name]:
@@ -209,7 +213,9 @@ class Program:
             step = 1.0 - self.damping
         factor = jnp.linalg.cholesky(precision)
         size = precision.shape[-1]
-        root = jax.scipy.linalg.solve_triangular(factor, jnp.broadcast_to(jnp.eye(size, dtype=precision.dtype), precision.shape), lower=True)
+        root = jax.scipy.linalg.solve_triangular(
+            factor, jnp.broadcast_to(jnp.eye(size, dtype=precision.dtype), precision.shape), lower=True
+        )
         cov = jnp.swapaxes(root, -1, -2) @ root
         mean = own["mean"] + step * (cov @ gradient["mean"][..., None])[..., 0]
         logdet = 2.0 * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
@@ -263,7 +269,7 @@ class Program:
 
     def bound(self, state: State, data: Data, messages: Mapping[int, Any]) -> Any:
         """The evidence lower bound in nats."""
-        total = sum(self.factor_energies(state, data, messages), jnp.zeros(()))
+        total = sum(self.factor_energies(state, data, messages), jnp.zeros((), self.dtype))
         for entropy in state["entropy"].values():
             total = total + entropy
         for name, rows in data.rows.items():
@@ -272,7 +278,7 @@ class Program:
 
     def movement(self, new: State, old: State) -> Any:
         """How far blocks moved, in units of their sd: √⟨Δη, Δμ⟩ is that for an exponential family, and Δm/sd, ΔV/V for Normals."""
-        far = jnp.zeros(())
+        far = jnp.zeros((), self.dtype)
         for name, moments in new["moments"].items():
             if name in self.data.rows or self.layout.blocks[name].kind == "table":
                 continue
@@ -311,7 +317,12 @@ def table_optimum(logits: Any, batch: int) -> dict[str, Any]:
 
 
 def make_program(
-    latents: Mapping[str, LatentVariable], blocks: Sequence[Block], factors: Sequence[LoweredFactor], *, damping: float = 0.0, dtype: Any = np.float64
+    latents: Mapping[str, LatentVariable],
+    blocks: Sequence[Block],
+    factors: Sequence[LoweredFactor],
+    *,
+    damping: float = 0.0,
+    dtype: Any = np.float64,
 ) -> Program:
     """The program of these blocks and factors; numbers of the data become `dtype`."""
     layout = Layout(latents, {b.name: b for b in blocks})

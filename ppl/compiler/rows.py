@@ -86,7 +86,9 @@ def make_rows(block: Block, factors: Sequence[LoweredFactor], layout: Layout) ->
     return Rows(cut, mask.reshape(chunks, chunk), tuple(ready), block.name, members, states, tuple(pairs))
 
 
-def _row_factor(lowered: LoweredFactor, members: int, raw: list[np.ndarray], pairs: list[tuple[int, int]], layout: Layout) -> RowFactor | None:
+def _row_factor(
+    lowered: LoweredFactor, members: int, raw: list[np.ndarray], pairs: list[tuple[int, int]], layout: Layout
+) -> RowFactor | None:
     if len(lowered.enumerations) != 1:
         return None
     (enumeration,) = lowered.enumerations

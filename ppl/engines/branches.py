@@ -112,4 +112,3 @@ def total_run(runs: list[Run], log_evidence: float) -> Run:
         compile_seconds=sum(r.compile_seconds for r in runs),
         run_seconds=sum(r.run_seconds for r in runs),
     )
-

@@ -92,7 +92,9 @@ class _Meaning:
         if isinstance(e, tree.Name) and e.name in RESULTS:
             value = getattr(posterior, e.name)
             if value is None:
-                raise AimError([Diagnostic("AIM0802", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")])
+                raise AimError(
+                    [Diagnostic("AIM0802", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")]
+                )
             return np.asarray(value)
         if isinstance(e, tree.Call) and len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile", "median"):
             subject = e.arguments[0].value
@@ -100,14 +102,16 @@ class _Meaning:
             if name is None:
                 return None
             if name not in posterior:
-                raise AimError([Diagnostic("AIM0803", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))])
+                raise AimError(
+                    [Diagnostic("AIM0803", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))]
+                )
             belief = posterior[name]
             if e.function.name in ("quantile", "median"):
                 q = 0.5 if e.function.name == "median" else float(compute(e.arguments[1].value, self))
                 value = belief.quantile(q)
             else:
                 value = getattr(belief, MOMENTS[e.function.name])
-            return np.asarray(value)[tuple(int(compute(i, self)) for i in indices)]
+            return entry(np.asarray(value), indices, self, subject)
         if isinstance(e, tree.Call) and e.function.name == "probability":
             return self.probability(e)
         return None
@@ -125,27 +129,44 @@ class _Meaning:
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
         member = compute(comparison.right, lambda _: None)
         state = belief.members.index(member) if isinstance(member, str) and belief.members else int(member)
-        return p[tuple(int(compute(i, self)) for i in indices)][..., state]
+        return entry(p, indices, self, comparison.left)[..., state]
+
+
+def entry(value: np.ndarray, indices: tuple[tree.Expression, ...], lookup: Any, subject: tree.Expression) -> np.ndarray:
+    """The entry at these indices. Raises AimError where there is none."""
+    place = tuple(int(compute(i, lookup)) for i in indices)
+    if len(place) > value.ndim or any(not 0 <= i < n for i, n in zip(place, value.shape, strict=False)):
+        text = f"there is no entry `{subject.span.text}`: the belief has the shape {list(value.shape)}"
+        raise AimError([Diagnostic("AIM0803", text, subject.span)])
+    return value[place]
 
 
 def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) -> list[str]:
     name, indices = named(item.subject)
     if name is None or name not in posterior:
-        raise AimError([Diagnostic("AIM0803", f"there is no belief in `{item.subject.span.text}`", item.subject.span, "beliefs: " + ", ".join(posterior.names))])
+        raise AimError(
+            [
+                Diagnostic(
+                    "AIM0803",
+                    f"there is no belief in `{item.subject.span.text}`",
+                    item.subject.span,
+                    "beliefs: " + ", ".join(posterior.names),
+                )
+            ]
+        )
     assert isinstance(item.value, tree.Call)
     belief, call = posterior[name], item.value
     wanted_family = "Gamma" if call.function.name == "Exponential" else call.function.name
     if belief.family != wanted_family:
         return [_failure(item, f"expected `{name}` to be a {call.function.name}, but it is a {belief.family}")]
     signature = DISTRIBUTIONS[call.function.name]
-    place = tuple(int(compute(i, lookup)) for i in indices)
     within = float(compute(item.within, lookup)) if item.within is not None else None
     messages = []
     for k, argument in enumerate(call.arguments):
         parameter = argument.name or (signature.slots[k][0].name)
         value = np.asarray(compute(argument.value, lookup))
         key, value = reported(call.function.name, parameter, value, belief.params)
-        messages += _compare(item, f"{key} of {name}", np.asarray(belief.params[key])[place], value, within)
+        messages += _compare(item, f"{key} of {name}", entry(np.asarray(belief.params[key]), indices, lookup, item.subject), value, within)
     return messages
 
 
@@ -175,7 +196,12 @@ def _compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, 
         return []
     worst = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap - limit)), gap.shape) if gap.shape else ()
     at = "".join(f"[{i}]" for i in worst)
-    return [_failure(item, f"{what}{at} is {_shown(got[worst])}, expected {_shown(wanted[worst])} within {np.broadcast_to(limit, gap.shape)[worst]:.3g}")]
+    return [
+        _failure(
+            item,
+            f"{what}{at} is {_shown(got[worst])}, expected {_shown(wanted[worst])} within {np.broadcast_to(limit, gap.shape)[worst]:.3g}",
+        )
+    ]
 
 
 def _shown(value: Any) -> str:

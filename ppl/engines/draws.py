@@ -12,6 +12,7 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.blocks import Block
+from ppl.compiler.latents import PREDICTED
 from ppl.compiler.lowering import LatentEvaluator, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
 from ppl.factors.registry import factor
@@ -23,8 +24,10 @@ from ppl.semantics import typed
 DRAW = "draw"
 
 
-def draw_statement(statement: typed.RandomStatement, evaluator: LatentEvaluator, rng: np.random.Generator, draws: int) -> None:
-    """Draws the members that a statement defines, given the evaluator's values, and puts them there; observed ones stay."""
+def draw_statement(
+    statement: typed.RandomStatement, evaluator: LatentEvaluator, rng: np.random.Generator, draws: int, settled: np.ndarray | None
+) -> None:
+    """Draws the members that a statement defines, given the evaluator's values, and puts them there; settled ones stay."""
     call = statement.distribution
     assert isinstance(call, typed.DistributionCall)
     kind = factor(DISTRIBUTIONS[call.name].implementation or "")
@@ -36,9 +39,8 @@ def draw_statement(statement: typed.RandomStatement, evaluator: LatentEvaluator,
     array = _array_of(statement.variable, evaluator, draws)
     place = tuple(evaluator.index(i, None, loops).arranged(tuple(loops)) for i in statement.indices)
     target = (slice(None), *place)
-    observed = evaluator.bound.observed.get(statement.variable)
-    if observed is not None:
-        drawn = np.where(wide(observed[place], drawn.ndim - 1), array[target], drawn)
+    if settled is not None:
+        drawn = np.where(wide(settled[place], drawn.ndim - 1), array[target], drawn)
     array[target] = drawn.reshape(array[target].shape)
 
 
@@ -82,8 +84,16 @@ def posterior_evaluator(plan: Plan, state: Any, tables: dict[str, np.ndarray], *
             evaluator.values[name] = Plated((DRAW,), _laid_out(name, drawn, plan))
     for statement in random_statements(plan.bound.model):
         if statement.variable in plan.predicted:
-            draw_statement(statement, evaluator, rng, draws)
+            draw_statement(statement, evaluator, rng, draws, _settled(statement.variable, plan))
     return evaluator
+
+
+def _settled(name: str, plan: Plan) -> np.ndarray | None:
+    """The entries of a predicted variable that are observed or latent."""
+    if name in plan.latents:
+        lookup = plan.latents[name].lookup
+        return None if lookup is None else lookup != PREDICTED
+    return plan.bound.observed.get(name)
 
 
 def _block_draws(block: Block, plan: Plan, state: Any, tables: Any, rng: np.random.Generator, draws: int) -> dict[str, np.ndarray]:
@@ -112,9 +122,10 @@ def in_plate_order(entries: np.ndarray, name: str, block: Block, plan: Plan, *, 
 
 
 def _laid_out(name: str, drawn: np.ndarray, plan: Plan) -> np.ndarray:
-    """Draws of missing entries among the observed ones."""
+    """Draws of latent entries among those that are observed."""
     lookup = plan.latents[name].lookup
     if lookup is None:
         return drawn
-    full = drawn[:, np.maximum(lookup, 0)]
-    return np.where(wide(np.asarray(lookup) < 0, full.ndim - 1), plan.bound.values[name], full)
+    full = drawn[:, np.maximum(lookup, 0)] * 1.0
+    values = plan.bound.values.get(name, np.nan)
+    return np.where(wide(lookup < 0, full.ndim - 1), values, full)

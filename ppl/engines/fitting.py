@@ -9,17 +9,16 @@ import numpy as np
 from ppl.compiler.plan import Plan
 from ppl.engines.branches import fit_branches, total_run
 from ppl.engines.cache import use_compilation_cache
-from ppl.engines.double import in_double
+from ppl.engines.precision import with_precision
 from ppl.engines.reports import Reporter
 from ppl.engines.vmp import Progress, Run, run_vmp
 from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
 
-IMPOSSIBLE = -1e25  # a bound below this holds the logarithm of a probability 0
+IMPOSSIBLE = -1e29  # a bound below this holds the logarithm of a probability 0
 ROUNDING = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-4}
 
 
-@in_double
 def fit_plan(
     plan: Plan,
     *,
@@ -36,7 +35,10 @@ def fit_plan(
     precision = np.dtype(dtype or np.float64)
 
     def run_one(one: Plan) -> Run:
-        return run_vmp(one, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress)
+        run = with_precision(precision, run_vmp)
+        return run(
+            one, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress
+        )
 
     if plan.branches:
         reporter, runs = fit_branches(plan, run_one, seed)
@@ -44,21 +46,21 @@ def fit_plan(
     else:
         run = run_one(plan)
         reporter = Reporter(plan, run, seed)
-        _check_fall(plan, run, precision)
+        with_precision(precision, _check_fall)(plan, run, precision)
     _check_possible(run)
     status, warnings = _status(plan, run)
     return Posterior(
         model=plan.bound.model.name,
         doc=plan.bound.model.doc,
         engine=plan.engine,
-        exact=plan.exact,
+        exact=status == "exact",
         status=status,
         iterations=len(run.trace),
         elbo_trace=run.trace,
         plan=plan,
         names=reporter.names,
-        believe=in_double(reporter.believe),
-        factor_energies=in_double(reporter.factor_energies),
+        believe=with_precision(precision, reporter.believe),
+        factor_energies=with_precision(precision, reporter.factor_energies),
         seed=seed,
         restarts=run.restarts,
         seconds={"compile": run.compile_seconds, "run": run.run_seconds},

@@ -13,10 +13,11 @@ import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.expectations import Layout, Moments, ReadySecond, form_value, ready_form, second_value
-from ppl.compiler.forms import Featured, Form, Gaussian, NotConjugate
+from ppl.compiler.expectations import Layout, Moments, form_value, ready_form, variance_value
+from ppl.compiler.forms import Form
 from ppl.compiler.lowering import LatentEvaluator, Mixed, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
+from ppl.compiler.quantities import Featured, Gaussian, NotConjugate
 from ppl.factors.registry import factor
 from ppl.graph.references import statement_uses
 from ppl.semantics import typed
@@ -27,14 +28,16 @@ Full = Callable[[Plated], np.ndarray]
 def affine_moments(form: Form, moments: Moments, layout: Layout) -> tuple[Plated, Plated]:
     """Mean and variance of a scalar affine form of Normals, over its plates."""
     ready = ready_form(form, layout)
-    mean = form_value(ready, moments, layout)
-    return mean, second_value(ReadySecond(ready, None, False, None), moments, layout) - mean * mean
+    return form_value(ready, moments, layout), variance_value(ready, moments, layout)
 
 
 def closed_prediction(
     name: str, plan: Plan, moments: Moments, layout: Layout, mean_of: Callable[[str], np.ndarray]
 ) -> tuple[str, dict[str, np.ndarray]] | None:
-    """Family and parameters of the prediction of a variable over all its plates. `mean_of` gives posterior means of variables."""
+    """Family and parameters of the prediction of a variable over all its plates.
+
+    `mean_of` gives posterior means of latent variables, over their latent members.
+    """
     statement = _plain_statement(name, plan)
     if statement is None:
         return None

@@ -14,9 +14,10 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, running
 from ppl.compiler.blocks import Block
-from ppl.compiler.forms import Gaussian, NotConjugate
+from ppl.compiler.latents import PREDICTED
 from ppl.compiler.lowering import LatentEvaluator, Mixed
 from ppl.compiler.plan import Plan
+from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rows import probabilities
 from ppl.engines.draws import drawn_variable, in_plate_order, posterior_evaluator, whole, wide
 from ppl.engines.predictions import affine_moments, closed_prediction
@@ -26,6 +27,7 @@ from ppl.graph.references import statement_uses
 from ppl.results.belief import Belief
 
 DRAWS = 4000
+LARGEST_DRAWS = 10_000_000  # numbers: of large variables fewer draws are made
 
 
 @dataclass(frozen=True)
@@ -84,17 +86,27 @@ class Reporter:
         return found
 
     def latent(self, name: str) -> Belief:
-        variable, block = self.plan.latents[name], self.block_of(name)
+        variable = self.plan.latents[name]
+        params, lookup = self.latent_params(name), variable.lookup
+        if lookup is None:
+            return Belief(name, variable.family, params, members=self.members(name))
+        full = {k: v[np.maximum(lookup, 0)] for k, v in params.items()}
+        if name in self.plan.predicted:
+            others = self.predicted(name)
+            if others.family != variable.family:
+                return self.with_observed(Belief(name, "Draws", {}, draws=self.draws_of(name)))
+            full = {k: np.where(wide(lookup == PREDICTED, v.ndim), others.params[k], v) for k, v in full.items()}
+        return self.with_observed(Belief(name, variable.family, full, members=self.members(name)))
+
+    def latent_params(self, name: str) -> dict[str, np.ndarray]:
+        """The parameters of the latent entries, in the language's terms."""
+        block = self.block_of(name)
         if block.kind == "Gaussian":
-            params = self.gaussian_params(name, block)
-        elif block.kind == "table":
-            params = self.discrete_params(name, block)
-        else:
-            natural = {k: np.asarray(v) for k, v in self.run.state["natural"][block.name].items()}
-            params = {k: np.asarray(v) for k, v in FAMILIES[block.kind].params_from(natural).items()}
-        if variable.lookup is not None:
-            params = {k: v[np.maximum(variable.lookup, 0)] for k, v in params.items()}
-        return self.with_observed(Belief(name, variable.family, params, members=self.members(name)))
+            return self.gaussian_params(name, block)
+        if block.kind == "table":
+            return self.discrete_params(name, block)
+        natural = {k: np.asarray(v) for k, v in self.run.state["natural"][block.name].items()}
+        return {k: np.asarray(v) for k, v in FAMILIES[block.kind].params_from(natural).items()}
 
     def gaussian_params(self, name: str, block: Block) -> dict[str, np.ndarray]:
         """The variable's own marginal in the joint block."""
@@ -172,15 +184,24 @@ class Reporter:
     # ------------------------------------------------------------ draws and predictions
     @cached_property
     def posterior_draws(self) -> LatentEvaluator:
-        return posterior_evaluator(self.plan, self.run.state, self.tables, draws=DRAWS, seed=self.seed)
+        return posterior_evaluator(self.plan, self.run.state, self.tables, draws=self.draws, seed=self.seed)
+
+    @property
+    def draws(self) -> int:
+        """How many draws tell of what has no family."""
+        bound = self.plan.bound
+        largest = max(int(np.prod(bound.shape(v), dtype=int)) for v in bound.model.variables.values())
+        return int(np.clip(LARGEST_DRAWS // max(largest, 1), 200, DRAWS))
+
+    def latent_mean(self, name: str) -> np.ndarray:
+        return np.asarray(FAMILIES[self.plan.latents[name].family].mean(self.latent_params(name)))
 
     def draws_of(self, name: str) -> np.ndarray:
-        return drawn_variable(name, self.posterior_draws, DRAWS)
+        return drawn_variable(name, self.posterior_draws, self.draws)
 
     def predicted(self, name: str) -> Belief:
-        closed = closed_prediction(
-            name, self.plan, self.run.state["moments"], self.run.program.layout, lambda n: np.asarray(self.believe(n).mean)
-        )
+        moments, layout = self.run.state["moments"], self.run.program.layout
+        closed = closed_prediction(name, self.plan, moments, layout, self.latent_mean)
         if closed is not None:
             family, params = closed
             return self.with_observed(Belief(name, family, params, members=self.members(name)))
@@ -198,4 +219,3 @@ def point_parameter(family: str, key: str, values: np.ndarray, like: np.ndarray)
     if key in ("p", "mean") and family in ("Bernoulli", "Normal"):
         return values
     return np.zeros_like(like) if (family, key) == ("Normal", "sd") else np.full_like(like, np.nan)
-

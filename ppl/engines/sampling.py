@@ -8,8 +8,8 @@ from ppl.compiler.energies import energy_value, ready_factor
 from ppl.compiler.expectations import Layout
 from ppl.compiler.lowering import LatentEvaluator, lower_statement
 from ppl.compiler.plan import deterministic_definitions, random_statements
-from ppl.engines.double import in_double
 from ppl.engines.draws import draw_statement, drawn_variable
+from ppl.engines.precision import with_precision
 from ppl.graph.bound import BoundModel
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -22,11 +22,10 @@ def prior_draws(bound: BoundModel, draws: int, *, seed: int) -> dict[str, np.nda
     evaluator = LatentEvaluator(bound, {}, definitions)
     evaluator.values = dict(bound.values)
     for statement in random_statements(model):
-        draw_statement(statement, evaluator, rng, draws)
+        draw_statement(statement, evaluator, rng, draws, bound.observed.get(statement.variable))
     return {n: drawn_variable(n, evaluator, draws) for n, v in model.variables.items() if v.role == "random" or n in definitions}
 
 
-@in_double
 def log_joint(bound: BoundModel) -> float:
     """log p of all random variables at the values given, in nats. Raises AimError where one has none."""
     model = bound.model
@@ -35,10 +34,9 @@ def log_joint(bound: BoundModel) -> float:
     if absent:
         raise AimError([Diagnostic("AIM0806", f"the log joint needs a value of `{absent[0]}`", None, "give every random variable")])
     definitions = deterministic_definitions(model)
-    layout = Layout({}, {})
+    layout, energy = Layout({}, {}), with_precision(np.float64, energy_value)
     total = 0.0
     for statement in statements:
-        for one in lower_statement(statement, bound, {}, definitions, wanted=False):
-            total += float(energy_value(ready_factor(one, layout), {}, layout))
-    return -np.inf if total < -1e25 else total
-
+        for one in lower_statement(statement, bound, {}, definitions):
+            total += float(energy(ready_factor(one, layout), {}, layout))
+    return -np.inf if total < -1e29 else total

@@ -21,7 +21,7 @@ from jax import Array
 
 from ppl.numerics.special import floats
 
-Natural = Mapping[str, Array]
+Natural = Mapping[str, Any]
 Parameters = Mapping[str, Any]
 
 

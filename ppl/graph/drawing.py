@@ -142,6 +142,7 @@ def _dot_line(drawn: Picture, line: Line) -> str:
 
 def _dot_mark(mark: Mark) -> str:
     fill = {"none": "#ffffff", "full": SHADE, "half": f"{SHADE};0.5:#ffffff"}[mark.shade]
+
     def filled(more: str) -> str:
         return f'style="filled{more}", fillcolor="{fill}"'
 

@@ -7,7 +7,8 @@ itself.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from ppl.arrays.plated import Plated, known, running, shift, stack
 from ppl.graph.functions import apply_known, reduce_plates
 from ppl.semantics import typed
+from ppl.source.diagnostics import AimError, Diagnostic
 
 
 @dataclass(frozen=True)
@@ -32,17 +34,26 @@ def evaluate(expression: typed.TypedExpression, scope: Scope) -> Plated:
     return Evaluator(scope.sizes, scope.values).evaluate(expression, scope.loops)
 
 
-def loop_index(loop: typed.Loop, evaluator: Evaluator, loops: Mapping[str, Plated]) -> Plated:
-    """The running index of a loop."""
-    low = int(evaluator.evaluate(loop.low, loops).data) if loop.low is not None else 0
-    high = int(evaluator.evaluate(loop.high, loops).data) if loop.high is not None else evaluator.sizes[loop.set.key]
-    return running(loop.name, low, max(low, high))
-
-
 @dataclass
 class Evaluator:
+    """`plates` numbers the plates of definitions and sums, so that none is taken for another of the same name."""
+
     sizes: Mapping[str, int]
     values: Mapping[str, Any]
+    plates: Iterator[int] = field(default_factory=itertools.count)
+
+    def loop_index(self, loop: typed.Loop, loops: Mapping[str, Plated], *, fresh: bool = True) -> Plated:
+        """The running index of a loop, over a plate of its own (`fresh`) or one that has the loop's name."""
+        low = self.bound_of(loop.low, loop, loops) if loop.low is not None else 0
+        high = self.bound_of(loop.high, loop, loops) if loop.high is not None else self.sizes[loop.set.key]
+        return running(f"{loop.name} {next(self.plates)}" if fresh else loop.name, low, max(low, high))
+
+    def bound_of(self, e: typed.TypedExpression, loop: typed.Loop, loops: Mapping[str, Plated]) -> int:
+        value = self.evaluate(e, loops)
+        if not isinstance(value, Plated) or value.data.ndim:
+            text = "a range whose bound changes with another index or with what is latent is not supported yet"
+            raise AimError([Diagnostic("AIM0726", text, loop.span or e.span)])
+        return int(value.data)
 
     # ------------------------------------------------------------ what a derived evaluator changes
     def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
@@ -105,7 +116,7 @@ class Evaluator:
         """The ordinals that an index names."""
         if isinstance(e, typed.Slice):
             low, high = self.index(e.low, axis, loops), self.index(e.high, axis, loops)
-            length = int(np.max(high.data - low.data)) if not low.dims == high.dims else int(np.unique(high.data - low.data)[0])
+            length = int(np.max(high.data - low.data)) if low.dims != high.dims else int(np.unique(high.data - low.data)[0])
             return Plated(low.dims, low.data[..., None] + np.arange(length))
         value = self.evaluate(e, loops)
         if not isinstance(value, Plated):
@@ -122,14 +133,14 @@ class Evaluator:
     def comprehension(self, e: typed.Comprehension, loops: Mapping[str, Plated]) -> Any:
         inner = dict(loops)
         for loop in e.loops:
-            inner[loop.name] = loop_index(loop, self, inner)
+            inner[loop.name] = self.loop_index(loop, inner)
+        sizes = {inner[loop.name].dims[0]: inner[loop.name].data.shape[0] for loop in e.loops}
         body = self.evaluate(e.body, inner)
-        names = [loop.name for loop in e.loops]
-        count = int(np.prod([inner[n].data.shape[0] for n in names if n not in getattr(body, "dims", ())], initial=1))
+        repeated = float(np.prod([n for d, n in sizes.items() if d not in body.dims], initial=1))
         if isinstance(body, Plated):
-            value = reduce_plates(e.function, body, names)
-            return value * float(count) if e.function == "sum" and count != 1 else value
-        return self.apply(f"{e.function} over plates", [body, names, count], e.span)
+            value = reduce_plates(e.function, body, list(sizes))
+            return value * repeated if e.function == "sum" and repeated != 1 else value
+        return self.apply(f"{e.function} over plates", [body, sizes, repeated], e.span)
 
     def select(self, e: typed.Select, loops: Mapping[str, Plated]) -> Any:
         subjects = [self.evaluate(s, loops) for s in e.subjects]

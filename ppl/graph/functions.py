@@ -35,7 +35,8 @@ def _log(a: Any) -> Any:
 
 
 def _power(a: Any, b: Any) -> Any:
-    return np.power(np.asarray(a, float), b)
+    with np.errstate(divide="ignore", over="ignore"):
+        return np.power(np.asarray(a, float), b)
 
 
 ELEMENTWISE: dict[str, Callable[..., Any]] = {
@@ -94,6 +95,7 @@ ALONG_LAST: dict[str, Callable[..., Any]] = {
 
 MATRICES: dict[str, Callable[..., Any]] = {
     "transpose": lambda a: np.swapaxes(a, -1, -2),
+    "gram": lambda a: np.matmul(a, np.swapaxes(a, -1, -2)),  # no word of the language: scale_tril to cov
     "inverse": np.linalg.inv,
     "cholesky": np.linalg.cholesky,
     "logdet": lambda a: np.linalg.slogdet(a)[1],

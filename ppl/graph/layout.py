@@ -78,9 +78,7 @@ def _finish(picture: Picture, scene: Scene, xs: dict[str, float]) -> Layout:
         height=whole.bottom - whole.top,
         points={name: moved(name) for name in picture.marks},
         boxes={p: Rectangle(r.left + dx, r.top + dy, r.right + dx, r.bottom + dy) for p, r in ((p, boxes[p]) for p in picture.boxes)},
-        waypoints={
-            line: () if _is_clear(line, chain, points, taken) else tuple(map(moved, chain)) for line, chain in scene.chains.items()
-        },
+        waypoints={line: () if _is_clear(line, chain, points, taken) else tuple(map(moved, chain)) for line, chain in scene.chains.items()},
         labels_left=scene.labels_left | _boxes_left(picture, points),
     )
 

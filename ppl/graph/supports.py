@@ -14,7 +14,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.graph.evaluate import Evaluator, loop_index
+from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import distribution_name, loop_bounds, uses
 from ppl.graph.sizes import contains
 from ppl.graph.values import first, lengths, number_text, place_text
@@ -174,7 +174,7 @@ def part_of(
         return None
     loops: dict[str, Plated] = {}
     for loop in statement.loops:
-        loops[loop.name] = loop_index(loop, evaluator, loops)
+        loops[loop.name] = evaluator.loop_index(loop, loops, fresh=False)
     indices = [evaluator.index(i, axis, loops) for i, axis in zip(statement.indices, variable.type.axes, strict=False)]
     if any(len(i.dims) > 1 or (i.dims and i.start is None) for i in indices):
         return None

@@ -56,7 +56,7 @@ class Belief:
             return self._with_observed(np.asarray(self.params["p"]).argmax(axis=-1))
         return self._with_observed(np.asarray(FAMILIES[self.family].mode(self.params)))
 
-    def quantile(self, q: float | np.ndarray) -> np.ndarray:
+    def quantile(self, q: Any) -> np.ndarray:
         """The q-quantile of each entry; an array of q adds a first axis."""
         if np.ndim(q):
             return np.stack([self.quantile(float(one)) for one in np.asarray(q)])
@@ -73,7 +73,7 @@ class Belief:
             return np.asarray(FAMILIES["Normal"].quantile(params, q))
         return self._with_observed(np.asarray(FAMILIES[self.family].quantile(self.params, q)))
 
-    def _dirichlet_marginal(self, q: float | np.ndarray) -> np.ndarray:
+    def _dirichlet_marginal(self, q: float) -> np.ndarray:
         c = np.asarray(self.params["concentration"])
         return np.asarray(FAMILIES["Beta"].quantile({"a": c, "b": c.sum(axis=-1, keepdims=True) - c}, q))
 

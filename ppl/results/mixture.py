@@ -37,7 +37,7 @@ class MixtureBelief(Belief):
         assert self.weights is not None
         return self.components[int(np.argmax(self.weights))].mode
 
-    def quantile(self, q: float | np.ndarray) -> np.ndarray:
+    def quantile(self, q: Any) -> np.ndarray:
         if np.ndim(q):
             return np.stack([self.quantile(float(one)) for one in np.asarray(q)])
         return np.quantile(self.sample(20_000, seed=0), q, axis=0)
@@ -62,6 +62,10 @@ def mixed(name: str, beliefs: list[Belief], weights: np.ndarray) -> Belief:
     if alike and first.family in ("Bernoulli", "Categorical"):
         p = np.tensordot(weights, np.stack([b.params["p"] for b in beliefs]), axes=1)
         return Belief(name, first.family, {"p": p}, first.members, first.observed, first.values)
-    if alike and first.draws is None and all(np.array_equal(b.params[k], first.params[k], equal_nan=True) for b in beliefs for k in first.params):
+    if (
+        alike
+        and first.draws is None
+        and all(np.array_equal(b.params[k], first.params[k], equal_nan=True) for b in beliefs for k in first.params)
+    ):
         return first
     return MixtureBelief(name, "Mixture", {"weights": weights}, first.members, weights=weights, components=tuple(beliefs))

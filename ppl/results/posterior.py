@@ -73,7 +73,7 @@ class Posterior:
     def __contains__(self, name: object) -> bool:
         return name in self.names
 
-    def __iter__(self):  # noqa: ANN204
+    def __iter__(self):
         return iter(self.names)
 
     def free_energy_by_factor(self) -> dict[str, float]:

@@ -35,7 +35,7 @@ class Table:
     hidden: dict[str, int]
 
     def __str__(self) -> str:
-        lines = [("", "mean", "sd", "2.5 %", "97.5 %")]
+        lines: list[tuple[str, ...]] = [("", "mean", "sd", "2.5 %", "97.5 %")]
         last = None
         for row in self.rows:
             if last is not None and row.name != last and self.hidden.get(last):
@@ -66,7 +66,11 @@ def summarise(beliefs: Mapping[str, Belief], *, rows: int | None = None) -> Tabl
 def _rows(name: str, belief: Belief, limit: int | None) -> tuple[list[Row], int]:
     mean, sd = np.asarray(belief.mean), np.asarray(belief.sd)
     low, high = (np.broadcast_to(np.asarray(b), mean.shape) for b in belief.interval())
-    places = list(np.ndindex(mean.shape))[: limit if limit is not None else None] if mean.size < 10**6 or limit is None else _first(mean.shape, limit)
+    places = (
+        list(np.ndindex(mean.shape))[: limit if limit is not None else None]
+        if mean.size < 10**6 or limit is None
+        else _first(mean.shape, limit)
+    )
     made = [Row(name, p, belief.family, float(mean[p]), float(sd[p]), float(low[p]), float(high[p])) for p in places]
     return made, mean.size - len(made)
 
@@ -85,5 +89,15 @@ def _categorical_rows(name: str, belief: Belief, limit: int | None) -> tuple[lis
         probabilities = p[place]
         best = int(probabilities.argmax())
         member = belief.members[best] if belief.members else str(best)
-        made.append(Row(name, (*place, f"= {member}") if place else (f"= {member}",), "Categorical", float(probabilities[best]), float("nan"), float("nan"), float("nan")))
+        made.append(
+            Row(
+                name,
+                (*place, f"= {member}") if place else (f"= {member}",),
+                "Categorical",
+                float(probabilities[best]),
+                float("nan"),
+                float("nan"),
+                float("nan"),
+            )
+        )
     return made, count - len(made)

@@ -17,6 +17,9 @@ from ppl.semantics.types import is_numbered
 from ppl.source.diagnostics import did_you_mean
 from ppl.syntax import tree
 
+_DEEPEST_CALL = 20  # functions are written out where they are called: beyond this depth,
+_MOST_CALLS = 5_000  # or this often in one statement, that is a mistake
+
 
 def elaborate(written: tree.Expression, scope: Scope, expected: IndexSet | None = None) -> TypedExpression | None:
     """The typed form, or None where something in it is wrong and has been reported.
@@ -193,6 +196,10 @@ def _inlined(written: tree.Call, scope: Scope) -> TypedExpression | None:
         return None
     if declaration.name in scope.calling:
         scope.findings.error("AIM0115", f"the function `{declaration.name}` calls itself", written.span)
+        return None
+    scope.notes.inlined += 1
+    if len(scope.calling) >= _DEEPEST_CALL or scope.notes.inlined > _MOST_CALLS:
+        scope.findings.error("AIM0115", f"functions call each other too often to write `{declaration.name}` out here", written.span)
         return None
     bindings = dict(zip(names, arguments, strict=True))
     inner = replace(scope, bindings=bindings, functions=entry.home, loops=(), calling=(*scope.calling, declaration.name))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from ppl.semantics.affine import Affine, affine_of, extreme, number, size_of, surely_at_least, surely_at_most
 from ppl.semantics.calls import is_whole
-from ppl.semantics.scope import Scope
+from ppl.semantics.scope import Elaborate, Scope
 from ppl.semantics.typed import Axis, Constant, Indexed, IndexReference, IndexSet, Member, Slice, TypedExpression, ValueType
 from ppl.semantics.types import compatible_sets, is_anonymous, is_numbered, name_axis, name_shape
 from ppl.source.text import Span
 from ppl.syntax import tree
 
 
-def indexed(base: TypedExpression, written: tree.Index, scope: Scope, elaborate) -> TypedExpression | None:
+def indexed(base: TypedExpression, written: tree.Index, scope: Scope, elaborate: Elaborate) -> TypedExpression | None:
     """`base[i, j]`: fewer indices than axes keep the rest, a slice keeps its own."""
     axes = base.type.axes
     if len(written.indices) > len(axes):
@@ -52,7 +52,7 @@ def _kind_of_part(whole: ValueType, indices: int):
     return "real" if whole.kind == "posdef" and left < 2 else whole.kind
 
 
-def _slice(written: tree.Range, axis: Axis, scope: Scope, elaborate) -> Slice | None:
+def _slice(written: tree.Range, axis: Axis, scope: Scope, elaborate: Elaborate) -> Slice | None:
     low, high = elaborate(written.low, scope, axis.set), elaborate(written.high, scope, axis.set)
     if low is None or high is None:
         return None

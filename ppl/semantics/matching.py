@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import product
 from math import prod
 
-from ppl.semantics.scope import Scope
+from ppl.semantics.scope import Elaborate, Scope
 from ppl.semantics.tables import place_of_key
 from ppl.semantics.typed import IndexSet, Select, SelectArm, TypedExpression
 from ppl.semantics.types import joined, name_type
@@ -17,7 +17,7 @@ Patterns = tuple[Pattern, ...]
 _MOST_CASES = 100_000  # beyond that many combinations coverage is left to the run
 
 
-def select(written: tree.Match, scope: Scope, expected: IndexSet | None, elaborate) -> TypedExpression | None:
+def select(written: tree.Match, scope: Scope, expected: IndexSet | None, elaborate: Elaborate) -> TypedExpression | None:
     """`match` over values."""
     found = match_head(written, scope, elaborate)
     values = [elaborate(arm.value, scope, expected) for arm in written.arms]
@@ -41,7 +41,7 @@ def selected(subjects: tuple[TypedExpression, ...], arms: tuple[SelectArm, ...],
     return Select(subjects, arms, span=written.span, type=together)
 
 
-def match_head(written: tree.Match, scope: Scope, elaborate) -> tuple[tuple[TypedExpression, ...], tuple[Patterns, ...]] | None:
+def match_head(written: tree.Match, scope: Scope, elaborate: Elaborate) -> tuple[tuple[TypedExpression, ...], tuple[Patterns, ...]] | None:
     """The subjects and the patterns of each arm, checked for coverage."""
     subjects = [elaborate(subject, scope) for subject in written.subjects]
     known = tuple(subject for subject in subjects if subject is not None)

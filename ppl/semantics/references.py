@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics.affine import Affine, affine_of, extreme, loop_bounds, surely_at_least, surely_at_most
-from ppl.semantics.scope import Piece, Scope
+from ppl.semantics.scope import Elaborate, Piece, Scope
 from ppl.semantics.typed import (
     Apply,
     Indexed,
@@ -122,7 +122,8 @@ def _unknown(written: tree.Name, scope: Scope, expected: IndexSet | None) -> Non
         hint = did_you_mean(written.name, [*expected.members, *scope.known_names()])
         scope.unknown(written.name, written.span, hint or f"`{expected.key}` has {', '.join(expected.members)}")
     else:
-        scope.unknown(written.name, written.span)
+        looks_like_size = written.name[:1].isupper() and scope.bindings is None
+        scope.unknown(written.name, written.span, f"a size is declared as a parameter: `{written.name}: size`" if looks_like_size else "")
 
 
 def variables_in(value: object) -> set[str]:
@@ -184,7 +185,7 @@ def dotted_name(written: tree.Expression) -> str:
     return written.span.text
 
 
-def network_call(written: tree.Call, scope: Scope, elaborate) -> TypedExpression | None:
+def network_call(written: tree.Call, scope: Scope, elaborate: Elaborate) -> TypedExpression | None:
     inward, outward = scope.model.networks[written.function.name]
     arguments = [elaborate(argument.value, scope) for argument in written.arguments]
     if len(arguments) != 1:
@@ -212,7 +213,7 @@ def unknown_function(written: tree.Call, scope: Scope) -> None:
 
 
 # ------------------------------------------------------------------ the order of definitions
-def base_of_index(base: tree.Expression, scope: Scope, elaborate) -> TypedExpression | None:
+def base_of_index(base: tree.Expression, scope: Scope, elaborate: Elaborate) -> TypedExpression | None:
     """What is indexed; whether a variable is defined by then is asked when the indices are known."""
     if isinstance(base, tree.Name):
         found = base_name(base, scope)

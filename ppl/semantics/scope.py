@@ -12,6 +12,9 @@ from ppl.source.diagnostics import Findings, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
+Elaborate = Callable[..., TypedExpression | None]
+"""`elaborate(written, scope, expected)` of the expressions, handed to the modules that it uses itself."""
+
 
 @dataclass(frozen=True)
 class FunctionEntry:
@@ -74,7 +77,7 @@ class ModelNames:
     random: set[str] = field(default_factory=set)  # random variables and what depends on them
     constants: dict[str, Folded] = field(default_factory=dict)
     roles: dict[str, type] = field(default_factory=dict)  # of an agent's names: which kind of statement declares each
-    walked_sets: set[str] = field(default_factory=set)  # the names of sets that a loop walks or a parameter sizes
+    sizes_and_loops: set[str] = field(default_factory=set)  # the names of sets that a loop walks or a parameter sizes
     index_names: set[str] = field(default_factory=set)  # of any loop of the model
     hidden: dict[str, str] = field(default_factory=dict)  # names that may not be used here, with the reason
     primes: dict[str, int] = field(default_factory=dict)  # how many derivatives a variable of a generalized block has
@@ -92,6 +95,7 @@ class StatementNotes:
 
     index_names: set[str] = field(default_factory=set)
     earlier: list[str] = field(default_factory=list)  # variables read at an earlier index of a recursion
+    inlined: int = 0  # calls of the file's functions that were written out
     expected: dict[str, ValueType] = field(default_factory=dict)  # what the statement defines, before its type is known
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 
 from ppl.semantics.affine import affine_of
-from ppl.semantics.scope import ModelNames, Scope, backticked, walk
+from ppl.semantics.scope import Elaborate, ModelNames, Scope, backticked, walk
 from ppl.semantics.typed import Axis, Constant, IndexSet, Loop, SizeOf, TypedExpression, ValueType
 from ppl.semantics.types import anonymous_set
 from ppl.source.diagnostics import Findings, did_you_mean
@@ -81,7 +81,7 @@ def declare_sets(model: ModelNames, declaration: tree.ModelDeclaration) -> None:
         model.add_members(index_set)
     for parameter in declaration.parameters:
         if is_size(parameter):
-            model.walked_sets.add(parameter.name)
+            model.sizes_and_loops.add(parameter.name)
             model.sets[parameter.name] = IndexSet(parameter.name, span=parameter.span)
     taken = {parameter.name for parameter in declaration.parameters} | set(_defined_names(declaration.body))
     for node in walk(declaration):
@@ -92,7 +92,7 @@ def declare_sets(model: ModelNames, declaration: tree.ModelDeclaration) -> None:
             if written is not None:
                 model.add_members(written)
         if not isinstance(node, tree.TypeExpression):
-            model.walked_sets.update(name.name for name in _set_positions(node))
+            model.sizes_and_loops.update(name.name for name in _set_positions(node))
         for name in _set_positions(node):
             if name.name not in taken and name.name not in model.sets:
                 model.sets[name.name] = IndexSet(name.name, span=name.span)
@@ -175,7 +175,7 @@ def _set_inside(size: TypedExpression) -> IndexSet | None:
     return next((found for argument in getattr(size, "arguments", ()) if (found := _set_inside(argument))), None)
 
 
-def type_of(written: tree.TypeExpression, scope: Scope, elaborate) -> ValueType | None:
+def type_of(written: tree.TypeExpression, scope: Scope, elaborate: Elaborate) -> ValueType | None:
     """The value type that a type expression means; `elaborate` reads the sizes among its axes."""
     axes = [_type_axis(axis, scope, elaborate) for axis in written.axes]
     if any(axis is None for axis in axes):
@@ -200,7 +200,7 @@ def type_of(written: tree.TypeExpression, scope: Scope, elaborate) -> ValueType 
 
 def _is_misspelt_type(name: tree.Name, scope: Scope) -> bool:
     """A set that nothing else names, in lower case and all but a word for a type: `input x: reel[N]`."""
-    if name.name in scope.model.walked_sets or name.name in scope.model.file.types or not name.name.islower():
+    if name.name in scope.model.sizes_and_loops or name.name in scope.model.file.types or not name.name.islower():
         return False
     near = get_close_matches(name.name, NUMBER_TYPES, n=1, cutoff=0.75)
     if near:
@@ -208,7 +208,7 @@ def _is_misspelt_type(name: tree.Name, scope: Scope) -> bool:
     return bool(near)
 
 
-def _type_axis(axis: tree.Expression, scope: Scope, elaborate) -> Axis | None:
+def _type_axis(axis: tree.Expression, scope: Scope, elaborate: Elaborate) -> Axis | None:
     if isinstance(axis, tree.SetLiteral):
         literal = set_from_literal(axis, scope.findings)
         return literal and Axis(literal)
@@ -223,7 +223,7 @@ def _type_axis(axis: tree.Expression, scope: Scope, elaborate) -> Axis | None:
 
 
 # ------------------------------------------------------------------ loops
-def loop_of(binder: tree.Binder, scope: Scope, elaborate) -> Loop | None:
+def loop_of(binder: tree.Binder, scope: Scope, elaborate: Elaborate) -> Loop | None:
     """The loop of `n in N`, `t in 1..T`, `s in {left, right}`; its index gets a name of its own."""
     if isinstance(binder.set, tree.Range):
         return _range_loop(binder, binder.set, scope, elaborate)
@@ -231,7 +231,7 @@ def loop_of(binder: tree.Binder, scope: Scope, elaborate) -> Loop | None:
     return index_set and Loop(scope.fresh_index(binder.name), index_set, span=binder.span)
 
 
-def _range_loop(binder: tree.Binder, written: tree.Range, scope: Scope, elaborate) -> Loop | None:
+def _range_loop(binder: tree.Binder, written: tree.Range, scope: Scope, elaborate: Elaborate) -> Loop | None:
     low, high = elaborate(written.low, scope), elaborate(written.high, scope)
     if low is None or high is None:
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ppl.semantics.scope import Scope
+from ppl.semantics.scope import Elaborate, Scope
 from ppl.semantics.typed import Axis, Constant, IndexSet, Stack, TypedExpression, ValueType
 from ppl.semantics.types import anonymous_set, is_numbered, joined, name_type
 from ppl.source.diagnostics import did_you_mean
@@ -36,7 +36,7 @@ def _positive(item: TypedExpression) -> bool:
     return item.value > 0 if isinstance(item, Constant) else item.type.kind in ("positive",)
 
 
-def table(written: tree.TableLiteral, scope: Scope, expected: IndexSet | None, elaborate) -> TypedExpression | None:
+def table(written: tree.TableLiteral, scope: Scope, expected: IndexSet | None, elaborate: Elaborate) -> TypedExpression | None:
     """`{reward: 0.98, shock: 0.02}` as a vector over the set; members left out are 0."""
     values = [elaborate(entry.value, scope) for entry in written.entries]
     members = expected or set_of_keys(written, scope)

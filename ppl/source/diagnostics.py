@@ -75,7 +75,9 @@ class Findings:
 
     items: list[Diagnostic] = field(default_factory=list)
 
-    def error(self, code: str, message: str, span: Span | None, hint: str = "", *, related: tuple[Related, ...] = (), where: str = "") -> None:
+    def error(
+        self, code: str, message: str, span: Span | None, hint: str = "", *, related: tuple[Related, ...] = (), where: str = ""
+    ) -> None:
         self.add(Diagnostic(code, message, span, hint, related=related, where=where))
 
     def warning(self, code: str, message: str, span: Span | None, hint: str = "", *, where: str = "") -> None:

@@ -79,7 +79,7 @@ def status(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at the end meets no closed pipe
         return 141
-    except Exception as bug:  # whatever else is raised is a mistake of ours, and is reported as one
+    except Exception as bug:  # noqa: BLE001  whatever else is raised is a mistake of ours, and is reported as one
         show_bug(bug, given)
         return 1
 

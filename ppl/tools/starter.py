@@ -1,6 +1,6 @@
 """The file that `ppl new` writes: small enough to read at once, and it runs as it is."""
 
-STARTER = '''\
+STARTER = """\
 # A model says what is random and what depends on what. It never says how to infer.
 #
 #   ppl run {file}                     the posterior, from the data in the `fit` line below
@@ -26,7 +26,7 @@ fit {name} to y = [2.1, 1.9, 2.6, 1.4, 2.3]
 test "the centre is near the mean of the data":
     fit {name} to y = [2.1, 1.9, 2.6, 1.4, 2.3]
     expect mean(centre) = 2.06 within 0.1
-'''
+"""
 
 
 def starter(name: str, file: str) -> str:

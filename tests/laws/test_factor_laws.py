@@ -20,7 +20,7 @@ from scipy import stats
 import ppl.factors
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.forms import known_feature
+from ppl.compiler.quantities import known_feature
 from ppl.factors.factor import Factor
 from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES

@@ -94,7 +94,7 @@ def _log_wishart_normaliser(df: float, scale: np.ndarray) -> float:
     return df * d / 2 * np.log(2) + df / 2 * np.linalg.slogdet(scale)[1] + multigammaln(df / 2, d)
 
 
-def _mixture_bound(expected, r, alpha, means, covariances, df, scales, prior_var, df0, scale0) -> float:  # noqa: ANN001
+def _mixture_bound(expected, r, alpha, means, covariances, df, scales, prior_var, df0, scale0) -> float:
     """Term by term: data and labels, then minus the divergence of each block from its prior."""
     k, d = means.shape
     total = (r * expected).sum() - (r * np.log(np.maximum(r, 1e-300))).sum()

@@ -111,3 +111,10 @@ def test_the_hint_names_only_what_may_stand_there() -> None:
         "did you mean `Gamma`?",
         "did you mean `precision`? it takes mean, sd / var / precision",
     ]
+
+
+def test_functions_that_double_at_each_step_are_stopped() -> None:
+    doubling = "".join(f"fn f{i + 1}(x) = f{i}(x) + f{i}(x)\n" for i in range(19))
+    text = "fn f0(x) = x\n" + doubling + "model m:\n    y ~ Normal(f{}(1), 1)\n"
+    assert codes(text.replace("{}", "5")) == []
+    assert set(codes(text.replace("{}", "19"))) == {"AIM0115"}

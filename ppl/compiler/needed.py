@@ -1,0 +1,112 @@
+"""What takes part in inference: the missing entries on which something observed depends.
+
+A missing entry that nothing observed depends on integrates to 1: it leaves the posterior of everything else as it is, so it is
+left out and predicted afterwards. To leave it in would only loosen the bound of a mean-field posterior.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from ppl.arrays.plated import Plated
+from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator
+from ppl.graph.references import statement_uses, uses
+from ppl.semantics import typed
+
+Definitions = Mapping[str, Sequence[typed.DeterministicStatement]]
+ROWS = "rows"
+
+
+def needed_entries(bound: BoundModel, statements: Sequence[typed.RandomStatement], definitions: Definitions) -> dict[str, np.ndarray]:
+    """For each random variable which entries (of its plates) are needed: a mask, observed ones among them."""
+    model = bound.model
+    names = list(dict.fromkeys(s.variable for s in statements))
+    shapes = {n: bound.shape(model.variables[n])[: model.variables[n].plates] for n in names}
+    needed = {n: np.zeros(shapes[n], bool) for n in names}
+    settled = {n: np.asarray(bound.observed[n]).copy() if n in bound.observed else np.zeros(shapes[n], bool) for n in names}
+    changed = True
+    while changed:
+        changed = False
+        for statement in reversed(statements):
+            for name, place in _marks(statement, settled[statement.variable], bound, definitions):
+                before = needed[name][place]
+                if not np.all(before):
+                    needed[name][place] = True
+                    settled[name][place] = True
+                    changed = True
+    return needed
+
+
+def _marks(
+    statement: typed.RandomStatement, settled: np.ndarray, bound: BoundModel, definitions: Definitions
+) -> Iterator[tuple[str, tuple[np.ndarray | slice, ...]]]:
+    """The entries of random variables that the statement reads where what it defines is observed or needed."""
+    if not settled.any():
+        return
+    evaluator = Evaluator(bound.sizes, bound.values)
+    loops: dict[str, Plated] = {}
+    for loop in statement.loops:
+        loops[loop.name] = evaluator.loop_index(loop, loops, fresh=False)
+    rows = None if settled.all() else _rows(statement, settled, loops, evaluator)
+    if rows is not None:
+        loops = rows
+        if any(not index.data.size for index in loops.values()):
+            return
+    for name, indices in statement_uses(statement):
+        if name in definitions:
+            yield from _through(name, bound, definitions)
+        elif bound.model.variables[name].role == "random":
+            variable = bound.model.variables[name]
+            place = tuple(_place(i, loops, evaluator, bound, whole=rows is None) for i in indices[: variable.plates])
+            if rows is None:  # every combination of the loops
+                lengths = bound.shape(variable)
+                place = np.ix_(*(np.arange(lengths[k])[p] if isinstance(p, slice) else np.unique(p) for k, p in enumerate(place)))
+            yield name, place
+
+
+def _through(name: str, bound: BoundModel, definitions: Definitions, seen: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[slice, ...]]]:
+    """All that a deterministic variable reads."""
+    for definition in definitions[name]:
+        for used, _ in statement_uses(definition):
+            if used in definitions and used not in seen:
+                yield from _through(used, bound, definitions, (*seen, name))
+            elif used not in definitions and bound.model.variables[used].role == "random":
+                yield used, ()
+
+
+def _rows(
+    statement: typed.RandomStatement, settled: np.ndarray, loops: dict[str, Plated], evaluator: Evaluator
+) -> dict[str, Plated] | None:
+    """The loops' members for which the statement defines an entry that is settled; None where that is all of them."""
+    dims = tuple(loops)
+    sizes = {d: loops[d].data.shape[0] for d in dims}
+    place = tuple(evaluator.index(i, None, loops).arranged(dims, sizes) for i in statement.indices)
+    mask = settled[place]
+    if mask.all():
+        return None
+    where = np.nonzero(mask)
+    return {d: Plated((ROWS,), loops[d].data[at]) for d, at in zip(dims, where, strict=True)}
+
+
+def _place(
+    e: typed.TypedExpression, loops: Mapping[str, Plated], evaluator: Evaluator, bound: BoundModel, *, whole: bool
+) -> np.ndarray | slice:
+    """The entries along one axis: all of them where the index is latent, or a loop of its own, or the whole loop."""
+    if whole and isinstance(e, typed.IndexReference):
+        index = loops.get(e.name)
+        if index is not None and index.start is not None:
+            return slice(index.start, index.start + index.data.shape[0])
+    if isinstance(e, typed.Slice) or any(not _given(name, bound) for name, _ in uses(e)):
+        return slice(None)
+    try:
+        value = evaluator.index(e, None, loops)
+    except KeyError:  # the index of a sum inside the statement
+        return slice(None)
+    return value.data if not value.rank or whole else slice(None)
+
+
+def _given(name: str, bound: BoundModel) -> bool:
+    return name in bound.values and bool(np.all(bound.observed.get(name, True)))
