@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -264,7 +263,6 @@ class Model:
 
         refuse_unsupported(self.typed)
         return log_joint(self.bind(data, **values))
-
 
 
 def run_tests(path: str | Path) -> list[TestResult]:

@@ -16,7 +16,7 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.compiler.forms import Term
 from ppl.compiler.latents import DISCRETE, GAUSSIAN, LatentVariable
-from ppl.compiler.lowering import LoweredFactor, SecondMoment, same_index
+from ppl.compiler.lowering import LoweredFactor, SecondMoment, same_index, same_place
 from ppl.semantics.typed import Approximation
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -74,7 +74,7 @@ def _kept_apart(factors: Sequence[LoweredFactor]) -> set[frozenset[str]]:
     found = set()
     for factor in factors:
         for a, b in itertools.combinations(factor.enumerations, 2):
-            if len(a.index) != len(b.index) or not all(same_index(i, j) for i, j in zip(a.index, b.index, strict=True)):
+            if not same_place(a.index, b.index):
                 found.add(frozenset((a.variable, b.variable)))
     return found
 
@@ -124,10 +124,9 @@ def _meetings(latents: Mapping[str, LatentVariable], factors: Sequence[LoweredFa
         for e in factor.enumerations:
             for others in together:
                 first = others[0]
-                if len(first.index) == len(e.index) and all(same_index(a, b) for a, b in zip(first.index, e.index, strict=True)):
-                    if latents[first.variable].plates == latents[e.variable].plates:
-                        others.append(e)
-                        break
+                if latents[first.variable].plates == latents[e.variable].plates and same_place(first.index, e.index):
+                    others.append(e)
+                    break
             else:
                 together.append([e])
         for enumerations in together:
@@ -180,7 +179,7 @@ def _check_one_place(variable: LatentVariable, factors: Sequence[LoweredFactor])
     for factor in factors:
         places: list[tuple[Plated, ...]] = [t.index[: len(variable.plates)] for t in factor.terms() if t.variable == variable.name]
         for place in places[1:]:
-            if not all(same_index(a, b) for a, b in zip(places[0], place, strict=True)):
+            if not same_place(places[0], place):
                 text = f"this statement joins two members of `{variable.name}`, which is not supported yet"
                 raise AimError([Diagnostic("AIM0723", text, factor.statement.span)])
         if any(i.rank for place in places for i in place):

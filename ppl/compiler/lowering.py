@@ -6,7 +6,7 @@ the split is found by evaluation: a mixed reference raises `Mixed`, and both par
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -134,7 +134,7 @@ class LatentEvaluator(Evaluator):
         if found is None:
             found = Enumeration(f"{variable.name}=", variable.name, indices, variable.cardinality)
             self.enumerations[variable.name] = found
-        elif not all(same_index(a, b) for a, b in zip(found.index, indices, strict=True)):
+        elif not same_place(found.index, indices):
             raise NotConjugate(f"two different members of `{variable.name}` in one statement")
         return running(found.dim, 0, found.size)
 
@@ -210,12 +210,25 @@ class LatentEvaluator(Evaluator):
         return index_value(value, indices[own:])
 
     def apply(self, function: str, arguments: list[Any], span: Any) -> Any:
+        if function == "if" and isinstance(arguments[0], Plated) and any(isinstance(a, Featured) for a in arguments[1:]):
+            chosen = self.chosen(*arguments)
+            if chosen is not None:
+                return chosen
         try:
             return apply_quantity(function, arguments)
         except NotConjugate as refusal:
             if getattr(refusal, "span", None) is None:
                 refusal.span = span  # type: ignore[attr-defined]
             raise
+
+    def chosen(self, condition: Plated, then: Any, otherwise: Any) -> Any:
+        """The side that a known condition takes, so that a factor touches no other; where it takes both, the plate is split."""
+        if condition.rank or {e.dim for e in self.enumerations.values()} & set(condition.dims):
+            return None
+        holds = condition.data != 0
+        if holds.any() and not holds.all():
+            raise Mixed(condition.map(lambda a: a != 0))
+        return then if holds.all() else otherwise
 
 
 def wide(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
@@ -243,6 +256,11 @@ def plate_to_axis(value: Any, name: str, place: int, size: int) -> Any:
 
 def same_index(a: Plated, b: Plated) -> bool:
     return a.dims == b.dims and a.data.shape == b.data.shape and bool(np.array_equal(a.data, b.data))
+
+
+def same_place(a: Sequence[Plated], b: Sequence[Plated]) -> bool:
+    """Whether two references to members of plates are to the same ones."""
+    return len(a) == len(b) and all(same_index(i, j) for i, j in zip(a, b, strict=True))
 
 
 def indices_of(index: Plated) -> Plated:

@@ -187,7 +187,8 @@ def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> LatentVariable:
     statements = [s for s in random_statements(bound.model) if s.variable == name]
     kinds = {factor(_implementation(s)).family for s in statements}
     if len(kinds) > 1:
-        text = f"`{name}` is defined by distributions of different families ({', '.join(sorted(kinds))}) and is latent, which is not supported yet"
+        several = ", ".join(sorted(kinds))
+        text = f"`{name}` is latent and defined by distributions of several families ({several}), which is not supported yet"
         raise AimError([Diagnostic("AIM0724", text, statements[1].span)])
     (family,) = kinds
     labels = tuple(axis.set.key if axis.set is not None else f"{name}.{k}" for k, axis in enumerate(variable.type.axes[: variable.plates]))

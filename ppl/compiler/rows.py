@@ -179,8 +179,9 @@ def _factor_weights(one: RowFactor, rows: Rows, moments: Moments, layout: Layout
     zeros: dict[str, Any] = {}
     for name, _, shape in one.places:
         zeros[name] = jnp.zeros((rows.states, *shape), rows.raw.dtype)
-        if one.carrier is not None and isinstance(one.factor.slots[one.carrier][name], ReadySecond):
-            second = (*shape, shape[-1]) if one.factor.slots[one.carrier][name].outer else shape
+        feature = one.factor.slots[one.carrier][name] if one.carrier is not None else None
+        if isinstance(feature, ReadySecond):
+            second = (*shape, shape[-1]) if feature.outer else shape
             zeros[name + " second"] = jnp.zeros((rows.states, *second), rows.raw.dtype)
     constant, pull = jax.vjp(by_state, zeros)
     if one.carrier is None:

@@ -111,10 +111,23 @@ class _Meaning:
                 value = belief.quantile(q)
             else:
                 value = getattr(belief, MOMENTS[e.function.name])
-            return entry(np.asarray(value), indices, self, subject)
+            return self.entry(name, np.asarray(value), indices, subject)
         if isinstance(e, tree.Call) and e.function.name == "probability":
             return self.probability(e)
         return None
+
+    def entry(self, name: str, value: np.ndarray, indices: tuple[tree.Expression, ...], subject: tree.Expression) -> np.ndarray:
+        """The entry of a belief at these indices, numbers or members. Raises AimError where there is none."""
+        axes = self.posterior.plan.bound.model.variables[name].type.axes
+        place = []
+        for k, index in enumerate(indices):
+            at = compute(index, self)
+            members = axes[k].set.members if k < len(axes) and axes[k].set is not None else None
+            place.append(members.index(at) if isinstance(at, str) and members and at in members else at)
+        if len(place) > value.ndim or any(isinstance(i, str) or not 0 <= i < n for i, n in zip(place, value.shape, strict=False)):
+            text = f"there is no entry `{subject.span.text}`: the belief has the shape {list(value.shape)}"
+            raise AimError([Diagnostic("AIM0803", text, subject.span)])
+        return value[tuple(int(i) for i in place)]
 
     def probability(self, e: tree.Call) -> np.ndarray:
         """`probability(z[0] == cue)`: the probability of a member."""
@@ -129,16 +142,7 @@ class _Meaning:
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
         member = compute(comparison.right, lambda _: None)
         state = belief.members.index(member) if isinstance(member, str) and belief.members else int(member)
-        return entry(p, indices, self, comparison.left)[..., state]
-
-
-def entry(value: np.ndarray, indices: tuple[tree.Expression, ...], lookup: Any, subject: tree.Expression) -> np.ndarray:
-    """The entry at these indices. Raises AimError where there is none."""
-    place = tuple(int(compute(i, lookup)) for i in indices)
-    if len(place) > value.ndim or any(not 0 <= i < n for i, n in zip(place, value.shape, strict=False)):
-        text = f"there is no entry `{subject.span.text}`: the belief has the shape {list(value.shape)}"
-        raise AimError([Diagnostic("AIM0803", text, subject.span)])
-    return value[place]
+        return self.entry(name, p, indices, comparison.left)[..., state]
 
 
 def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) -> list[str]:
@@ -166,7 +170,9 @@ def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) ->
         parameter = argument.name or (signature.slots[k][0].name)
         value = np.asarray(compute(argument.value, lookup))
         key, value = reported(call.function.name, parameter, value, belief.params)
-        messages += _compare(item, f"{key} of {name}", entry(np.asarray(belief.params[key]), indices, lookup, item.subject), value, within)
+        messages += _compare(
+            item, f"{key} of {name}", lookup.entry(name, np.asarray(belief.params[key]), indices, item.subject), value, within
+        )
     return messages
 
 

@@ -94,5 +94,5 @@ def _check_fall(plan: Plan, run: Run, precision: np.dtype) -> None:
         from ppl.engines.falling import blame
 
         sweep = int(np.argmax(falls - allowed)) + 1
-        text = f"the bound fell by {falls.max():.3g} nats at sweep {sweep + 1}, {blame(plan, run)}; this is a mistake of ppl's, not of the model's"
+        text = f"the bound fell by {falls.max():.3g} nats at sweep {sweep + 1}, {blame(plan, run)}: a mistake of ppl's, not of the model's"
         raise AimError([Diagnostic("AIM0902", text, None, "please report it with the model; `use vmp(damping = 0.5)` may help meanwhile")])

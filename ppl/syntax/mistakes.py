@@ -17,8 +17,8 @@ COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 OPERATORS = ("^", "*", "/", "@", "%", "+", "-", *COMPARISONS, "and", "or")
 TOP_LEVEL = ("type", "fn", "model", "agent", "approximate", "test", "fit", "run", "from")
 STATEMENTS = (
-    "input", "factor", "network", "export", "generalized", "world", "state", "action", "next", "observe", "prefer", "habit", "plan", "subject",
-    "for",
+    "input", "factor", "network", "export", "generalized", "world", "state", "action", "next", "observe", "prefer", "habit", "plan",
+    "subject", "for",
 )  # fmt: skip
 MODEL_HINT = "write `name ~ distribution` or `name = value`"
 CONTEXTS = {

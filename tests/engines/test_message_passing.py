@@ -81,8 +81,9 @@ def test_a_start_at_the_truth_and_its_relabelling_end_alike() -> None:
 
 
 def test_the_limit_of_iterations_is_kept_and_told() -> None:
-    posterior = mixture(ONE_DIMENSION, 3, x=CLUSTERS, iterations=2)
-    assert posterior.iterations == len(posterior.elbo_trace) == 2
+    text = source("b ~ Gamma(2, 1)\nfor n in N:\n    r[n] ~ Gamma(3, rate = b)\n    x[n] ~ Poisson(r[n])")
+    posterior = ppl.parse(text).fit(x=[0, 2, 7], iterations=3)
+    assert posterior.iterations == len(posterior.elbo_trace) == 3
     assert not posterior.converged
     assert posterior.status == "iteration limit"
     assert any("not converged" in w for w in posterior.warnings)

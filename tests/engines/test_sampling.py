@@ -61,12 +61,6 @@ def test_draws_follow_the_hierarchy() -> None:
     close(drawn["x"] - np.where(drawn["z"] == 1, drawn["mu"][:, None], drawn["twice"][:, None]), [0, 0], [1, 1])
 
 
-def test_draws_of_a_recursion_follow_it() -> None:
-    text = source("x[0] ~ Normal(0, 1)\nfor t in 1..T: x[t] ~ Normal(0.5 * x[t - 1], 1)")
-    draws = ppl.parse(text).sample(DRAWS, seed=0, T=3)["x"]
-    close(draws, np.zeros(3), np.sqrt([1, 1.25, 1.3125]))
-
-
 def test_the_same_seed_gives_the_same_draws() -> None:
     model = ppl.parse(source("x ~ Normal(0, 1)"))
     np.testing.assert_array_equal(model.sample(5, seed=4)["x"], model.sample(5, seed=4)["x"])

