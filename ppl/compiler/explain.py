@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ppl.compiler.blocks import Block
+from ppl.compiler.kinds import kind_of
 
 if TYPE_CHECKING:
     from ppl.compiler.plan import Plan
@@ -36,12 +37,7 @@ def explain(plan: Plan) -> str:
 def _form(block: Block, plan: Plan) -> str:
     plates = " × ".join(map(str, block.batch))
     several = f"{plates} independent " if plates else ""
-    if block.kind == "Gaussian":
-        return f"{several}joint Normal of {block.size}" if block.size > 1 else f"{several}Normal"
-    if block.kind == "table":
-        sizes = " × ".join(map(str, block.cardinalities))
-        return f"{several}table of {sizes} states"
-    return f"{several}{block.kind}"
+    return several + kind_of(block).described(block)
 
 
 def _reason(block: Block, plan: Plan) -> str:

@@ -13,23 +13,12 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.compiler.forms import Form, Term
 from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity
+from ppl.families.registry import FAMILIES
 from ppl.source.text import Span
 
 GAUSSIAN = ("Normal", "MvNormal")
 OBSERVED, PREDICTED = -1, -2  # what `lookup` says of entries that are not latent
 DISCRETE = ("Bernoulli", "Categorical")
-
-#: What the families supply, with the number of the value's axes that each statistic keeps (None: all).
-FEATURES: dict[str, dict[str, int | None]] = {
-    "Gamma": {"mean": None, "log": None},
-    "InverseGamma": {"reciprocal": None, "log": None},
-    "Beta": {"log": None, "log1m": None},
-    "Dirichlet": {"log": None},
-    "Wishart": {"mean": None, "logdet": 0},
-    "Poisson": {"mean": None},
-    "Binomial": {"mean": None},
-    "Multinomial": {"mean": None},
-}
 
 
 @dataclass(frozen=True)
@@ -46,16 +35,15 @@ class LatentVariable:
     span: Span | None = field(default=None, compare=False, repr=False)
 
     def statistic_shape(self, statistic: str) -> tuple[int, ...]:
-        keep = FEATURES.get(self.family, {}).get(statistic)
-        return self.plates + (self.event if keep is None else self.event[:keep])
+        return self.plates + self.event[: FAMILIES[self.family].statistic_rank[statistic]]
 
 
 def latent_reference(variable: LatentVariable, indices: tuple[Plated, ...]) -> Quantity:
     """The quantity that `variable[indices]` is; the plates that are not indexed become axes of its value."""
     if variable.family in GAUSSIAN:
         return Gaussian(_statistic_form(variable, "mean", indices))
-    statistics = FEATURES[variable.family]
-    if len(indices) > len(variable.plates) and len({*map(str, statistics.values())}) > 1:
+    statistics = FAMILIES[variable.family].statistic_rank
+    if len(indices) > len(variable.plates) and len(set(statistics.values())) > 1:
         raise NotConjugate(f"an entry of a {variable.family} variable")
     return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.family} variable", derived=False)
 

@@ -20,11 +20,10 @@ from ppl.compiler.blocks import Block
 from ppl.compiler.energies import ReadyFactor, energy_value, ready_factor
 from ppl.compiler.expectations import Layout
 from ppl.compiler.hoisting import hoist
-from ppl.compiler.latents import FEATURES, LatentVariable
+from ppl.compiler.kinds import kind_of
+from ppl.compiler.latents import LatentVariable
 from ppl.compiler.lowering import LoweredFactor
 from ppl.compiler.rows import Rows, collapsed_energy, labelled_pass, local_pass, make_rows
-from ppl.families.registry import FAMILIES
-from ppl.numerics.linear_algebra import symmetrise
 
 LONG = 64  # members from which a factor of one block is turned into its message
 
@@ -131,38 +130,14 @@ class Program:
         """Value at zero statistics and gradient of each factor that is its own message."""
         made = {}
         for k, name in self.linear.items():
-            zeros = {k: np.zeros_like(v) for k, v in self.blank_moments(name).items()}
+            zeros = {k: np.zeros_like(v) for k, v in self.blank(name)[0].items()}
             made[k] = jax.value_and_grad(lambda m, f=data.factors[k], n=name: energy_value(f, {n: m}, self.layout))(zeros)
         return made
 
-    def blank_moments(self, name: str) -> dict[str, Any]:
-        """Moments of a block before its first update: those of a point, so that no special function is needed."""
-        block, dtype = self.layout.blocks[name], self.dtype
-        event = self.layout.latents[block.variables[0]].event
-        if block.kind == "Gaussian":
-            eye = np.broadcast_to(np.eye(block.size, dtype=dtype), (*block.batch, block.size, block.size))
-            return {"mean": np.zeros((*block.batch, block.size), dtype), "cov": eye}
-        if block.kind == "table":
-            shape = (*block.batch, *block.cardinalities)
-            return {"table": np.full(shape, 1.0 / np.prod(block.cardinalities), dtype)}
-        point = {"Beta": 0.5, "Dirichlet": 1.0 / max(event, default=1)}.get(block.kind, 1.0)
-        plain = np.eye(event[0], dtype=dtype) if block.kind == "Wishart" else np.asarray(point, dtype)
-        value = np.broadcast_to(plain, (*block.batch, *event))
-        features = {
-            "mean": lambda: value,
-            "log": lambda: np.log(value),
-            "log1m": lambda: np.log1p(-value),
-            "reciprocal": lambda: 1.0 / value,
-            "logdet": lambda: np.zeros(block.batch, dtype),
-        }
-        return {statistic: features[statistic]() for statistic in FEATURES[block.kind]}
-
-    def blank_natural(self, name: str) -> dict[str, Any]:
-        """Natural parameters of the right shapes, before the first update."""
-        block, moments = self.layout.blocks[name], self.blank_moments(name)
-        if block.kind == "Gaussian":
-            return {"precision": moments["cov"]}
-        return {} if block.kind == "table" else {k: np.zeros_like(v) for k, v in moments.items()}
+    def blank(self, name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Moments and natural parameters of a block before its first update."""
+        block = self.layout.blocks[name]
+        return kind_of(block).blank(block, self.layout.latents, self.dtype)
 
     # ------------------------------------------------------------ energies
     def block_energy(
@@ -186,41 +161,10 @@ class Program:
         """The block at its optimum, the others held."""
         if name in data.rows:
             return put(state, name, sums=local_pass(data.rows[name], state["moments"], self.layout))
-        own = state["moments"][name]
+        own, block = state["moments"][name], self.layout.blocks[name]
         gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
-        block = self.layout.blocks[name]
-        if block.kind == "Gaussian":
-            return self.newton(name, gradient, state)
-        if block.kind == "table":
-            return put(state, name, **table_optimum(gradient["table"], len(block.batch)))
-        natural = self.damped(gradient, state["natural"].get(name))
-        family = FAMILIES[block.kind]
-        moments = family.expected_statistics(natural)
-        return put(state, name, moments=moments, natural=natural, entropy=family.entropy(natural).sum())
-
-    def damped(self, new: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
-        if not self.damping or old is None:
-            return new
-        return jax.tree.map(lambda a, b: (1 - self.damping) * a + self.damping * b, new, old)
-
-    def newton(self, name: str, gradient: Mapping[str, Any], state: State) -> State:
-        """J ← -2 ∇_V g ; m ← m + J⁻¹ ∇_m g: the same update in mean and covariance (Khan & Rue 2023)."""
-        own = state["moments"][name]
-        precision = -2.0 * symmetrise(gradient["cov"])
-        step = 1.0
-        if self.damping and name in state["natural"]:
-            precision = self.damped({"J": precision}, {"J": state["natural"][name]["precision"]})["J"]
-            step = 1.0 - self.damping
-        factor = jnp.linalg.cholesky(precision)
-        size = precision.shape[-1]
-        root = jax.scipy.linalg.solve_triangular(
-            factor, jnp.broadcast_to(jnp.eye(size, dtype=precision.dtype), precision.shape), lower=True
-        )
-        cov = jnp.swapaxes(root, -1, -2) @ root
-        mean = own["mean"] + step * (cov @ gradient["mean"][..., None])[..., 0]
-        logdet = 2.0 * jnp.log(jnp.diagonal(factor, axis1=-2, axis2=-1)).sum(axis=-1)
-        entropy = (0.5 * size * (1.0 + jnp.log(2.0 * jnp.pi)) - 0.5 * logdet).sum()
-        return put(state, name, moments={"mean": mean, "cov": cov}, natural={"precision": precision}, entropy=entropy)
+        former = None if prior_only else state["natural"].get(name)
+        return put(state, name, **kind_of(block).optimum(block, gradient, own, former, self.damping))
 
     # ------------------------------------------------------------ start, sweep, bound
     @property
@@ -234,7 +178,7 @@ class Program:
         `labels` starts discrete blocks from states of their members instead.
         """
         plain = [n for n in self.order if n not in data.rows]
-        state: State = {"moments": {n: self.blank_moments(n) for n in plain}, "natural": {}, "entropy": {}, "sums": {}}
+        state: State = {"moments": {n: self.blank(n)[0] for n in plain}, "natural": {}, "entropy": {}, "sums": {}}
         for name in self.order:
             if name in data.rows:
                 rows = data.rows[name]
@@ -246,7 +190,7 @@ class Program:
             elif name in self.read_before_updated:
                 state = self.update(name, state, data, {}, prior_only=True)
             else:
-                state = put(state, name, natural=self.blank_natural(name), entropy=np.zeros((), self.dtype))
+                state = put(state, name, natural=self.blank(name)[1], entropy=np.zeros((), self.dtype))
         return state
 
     def labelled_table(self, name: str, labels: Any) -> dict[str, Any]:
@@ -277,22 +221,12 @@ class Program:
         return total
 
     def movement(self, new: State, old: State) -> Any:
-        """How far blocks moved, in units of their sd: √⟨Δη, Δμ⟩ is that for an exponential family, and Δm/sd, ΔV/V for Normals."""
+        """The largest movement of a block, in units of its sd."""
         far = jnp.zeros((), self.dtype)
         for name, moments in new["moments"].items():
-            if name in self.data.rows or self.layout.blocks[name].kind == "table":
-                continue
-            before = old["moments"][name]
-            if self.layout.blocks[name].kind == "Gaussian":
-                variance = jnp.diagonal(moments["cov"], axis1=-2, axis2=-1)
-                former = jnp.diagonal(before["cov"], axis1=-2, axis2=-1)
-                moved = jnp.maximum(jnp.abs(moments["mean"] - before["mean"]) / jnp.sqrt(variance), jnp.abs(variance - former) / variance)
-                far = jnp.maximum(far, moved.max())
-                continue
-            products = jax.tree.map(
-                lambda n, o, m, b: ((n - o) * (m - b)).sum(), new["natural"][name], old["natural"][name], moments, before
-            )
-            far = jnp.maximum(far, jnp.sqrt(jnp.maximum(sum(jax.tree.leaves(products), jnp.zeros(())), 0.0)))
+            if name not in self.data.rows:
+                kind = kind_of(self.layout.blocks[name])
+                far = jnp.maximum(far, kind.movement((moments, new["natural"][name]), (old["moments"][name], old["natural"][name])))
         return far
 
 
@@ -305,15 +239,6 @@ def linear_value(message: tuple[Any, Any], own: Mapping[str, Any]) -> Any:
 def put(state: State, name: str, **parts: Any) -> State:
     """The state with the parts of one block replaced."""
     return {key: {**entries, name: parts[key]} if key in parts else entries for key, entries in state.items()}
-
-
-def table_optimum(logits: Any, batch: int) -> dict[str, Any]:
-    """Probabilities proportional to exp(logits) over all axes but the batch's."""
-    flat = logits.reshape(logits.shape[:batch] + (-1,))
-    log_q = jax.nn.log_softmax(flat, axis=-1)
-    q = jnp.exp(log_q)
-    entropy = -(q * jnp.where(q > 0, log_q, 0.0)).sum()
-    return {"moments": {"table": q.reshape(logits.shape)}, "natural": {}, "entropy": entropy}
 
 
 def make_program(

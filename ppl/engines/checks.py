@@ -9,8 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ppl.arrays.plated import Plated, known
 from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.factors.registry import factor
 from ppl.graph.arithmetic import compute, named
+from ppl.graph.functions import apply_known
+from ppl.results.belief import Belief
 from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.text import Span
@@ -148,45 +152,39 @@ class _Meaning:
 def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) -> list[str]:
     name, indices = named(item.subject)
     if name is None or name not in posterior:
-        raise AimError(
-            [
-                Diagnostic(
-                    "AIM0803",
-                    f"there is no belief in `{item.subject.span.text}`",
-                    item.subject.span,
-                    "beliefs: " + ", ".join(posterior.names),
-                )
-            ]
-        )
-    assert isinstance(item.value, tree.Call)
-    belief, call = posterior[name], item.value
-    wanted_family = "Gamma" if call.function.name == "Exponential" else call.function.name
-    if belief.family != wanted_family:
-        return [_failure(item, f"expected `{name}` to be a {call.function.name}, but it is a {belief.family}")]
-    signature = DISTRIBUTIONS[call.function.name]
+        listed = "beliefs: " + ", ".join(posterior.names)
+        raise AimError([Diagnostic("AIM0803", f"there is no belief in `{item.subject.span.text}`", item.subject.span, listed)])
+    belief = posterior[name]
+    family, wanted = _wanted(item, belief, lookup)
+    if belief.family != family:
+        return [_failure(item, f"expected `{name}` to be a {family}, but it is a {belief.family}")]
     within = float(compute(item.within, lookup)) if item.within is not None else None
     messages = []
-    for k, argument in enumerate(call.arguments):
-        parameter = argument.name or (signature.slots[k][0].name)
-        value = np.asarray(compute(argument.value, lookup))
-        key, value = reported(call.function.name, parameter, value, belief.params)
-        messages += _compare(
-            item, f"{key} of {name}", lookup.entry(name, np.asarray(belief.params[key]), indices, item.subject), value, within
-        )
+    for key, value in wanted.items():
+        got = lookup.entry(name, np.asarray(belief.params[key]), indices, item.subject)
+        messages += _compare(item, f"{key} of {name}", got, np.asarray(value), within)
     return messages
 
 
-def reported(distribution: str, parameter: str, value: np.ndarray, params: dict[str, np.ndarray]) -> tuple[str, np.ndarray]:
-    """A parameter of an alternative parametrisation as the one that results report."""
-    changes: dict[tuple[str, str], Callable[[], tuple[str, np.ndarray]]] = {
-        ("Normal", "var"): lambda: ("sd", np.sqrt(value)),
-        ("Normal", "precision"): lambda: ("sd", value**-0.5),
-        ("Gamma", "scale"): lambda: ("rate", 1 / value),
-        ("MvNormal", "precision"): lambda: ("cov", np.linalg.inv(value)),
-        ("MvNormal", "scale_tril"): lambda: ("cov", value @ value.T),
-    }
-    change = changes.get((distribution, parameter))
-    return change() if change and parameter not in params else (parameter, value)
+def _wanted(item: tree.Expect, belief: Belief, lookup: _Meaning) -> tuple[str, dict[str, Any]]:
+    """The family that is expected and its parameters as results report them, whatever parametrisation was written."""
+    if isinstance(item.value, tree.TableLiteral):
+        weights = {str(compute(e.key, lambda _: None)): float(compute(e.value, lookup)) for e in item.value.entries}
+        members = belief.members or tuple(map(str, range(np.shape(belief.params.get("p", [0]))[-1])))
+        return "Categorical", {"p": np.array([weights.get(m, 0.0) for m in members])}
+    if not isinstance(item.value, tree.Call) or DISTRIBUTIONS[item.value.function.name].implementation is None:
+        raise AimError([Diagnostic("AIM0801", "this is no distribution that a belief can be compared with", item.span)])
+    signature = DISTRIBUTIONS[item.value.function.name]
+    kind = factor(signature.implementation or "")
+    canonical = {}
+    for k, argument in enumerate(item.value.arguments):
+        parameter = argument.name or signature.slots[k][0].name
+        target, steps = kind.conversions.get(parameter, (parameter, ()))
+        value = Plated((), np.asarray(compute(argument.value, lookup), float))
+        for function, *others in steps:
+            value = apply_known(function, [value, *(known(o) for o in others)])
+        canonical[target] = value.data
+    return kind.family, kind.reported(**canonical)
 
 
 def _compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, within: float | None) -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.blocks import Block
+from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import PREDICTED
 from ppl.compiler.lowering import LatentEvaluator, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
@@ -80,7 +80,9 @@ def posterior_evaluator(plan: Plan, state: Any, tables: dict[str, np.ndarray], *
     evaluator = LatentEvaluator(plan.bound, {}, plan.definitions)
     evaluator.values = dict(plan.bound.values)
     for block in plan.blocks:
-        for name, drawn in _block_draws(block, plan, state, tables, rng, draws).items():
+        moments = {"table": tables[block.name]} if block.name in tables else state["moments"][block.name]
+        natural = {k: np.asarray(v) for k, v in state["natural"].get(block.name, {}).items()}
+        for name, drawn in kind_of(block).draws(block, plan.latents, moments, natural, rng, draws).items():
             evaluator.values[name] = Plated((DRAW,), _laid_out(name, drawn, plan))
     for statement in random_statements(plan.bound.model):
         if statement.variable in plan.predicted:
@@ -94,31 +96,6 @@ def _settled(name: str, plan: Plan) -> np.ndarray | None:
         lookup = plan.latents[name].lookup
         return None if lookup is None else lookup != PREDICTED
     return plan.bound.observed.get(name)
-
-
-def _block_draws(block: Block, plan: Plan, state: Any, tables: Any, rng: np.random.Generator, draws: int) -> dict[str, np.ndarray]:
-    if block.kind == "Gaussian":
-        moments = state["moments"][block.name]
-        root = np.linalg.cholesky(np.asarray(moments["cov"]))
-        noise = rng.standard_normal((draws, *np.shape(moments["mean"])))
-        joint = np.asarray(moments["mean"]) + np.einsum("...ij,...j->...i", root, noise)
-        return {v: in_plate_order(joint[..., block.positions[v]], v, block, plan, before=1) for v in block.variables}
-    if block.kind == "table":
-        flat = tables[block.name].reshape(*block.batch, -1)
-        states = FAMILIES["Categorical"].sample({"p": flat}, rng, draws)
-        return dict(zip(block.variables, np.unravel_index(states, block.cardinalities), strict=True))
-    natural = {k: np.asarray(v) for k, v in state["natural"][block.name].items()}
-    family = FAMILIES[block.kind]
-    return {block.variables[0]: np.asarray(family.sample(family.params_from(natural), rng, draws))}
-
-
-def in_plate_order(entries: np.ndarray, name: str, block: Block, plan: Plan, *, before: int = 0) -> np.ndarray:
-    """From the block's order of axes (batch, other plates, event) to the variable's; `before` axes stand in front."""
-    axes, count = block.batch_axes[name], len(plan.latents[name].plates)
-    order = [*axes, *(k for k in range(count) if k not in axes)]
-    back = [order.index(k) for k in range(count)]
-    tail = range(before + count, entries.ndim)
-    return np.transpose(entries, [*range(before), *(before + k for k in back), *tail])
 
 
 def _laid_out(name: str, drawn: np.ndarray, plan: Plan) -> np.ndarray:

@@ -14,12 +14,13 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, running
 from ppl.compiler.blocks import Block
+from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import PREDICTED
 from ppl.compiler.lowering import LatentEvaluator, Mixed
 from ppl.compiler.plan import Plan
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rows import probabilities
-from ppl.engines.draws import drawn_variable, in_plate_order, posterior_evaluator, whole, wide
+from ppl.engines.draws import drawn_variable, posterior_evaluator, whole, wide
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
 from ppl.families.registry import FAMILIES
@@ -100,31 +101,9 @@ class Reporter:
 
     def latent_params(self, name: str) -> dict[str, np.ndarray]:
         """The parameters of the latent entries, in the language's terms."""
-        block = self.block_of(name)
-        if block.kind == "Gaussian":
-            return self.gaussian_params(name, block)
-        if block.kind == "table":
-            return self.discrete_params(name, block)
-        natural = {k: np.asarray(v) for k, v in self.run.state["natural"][block.name].items()}
-        return {k: np.asarray(v) for k, v in FAMILIES[block.kind].params_from(natural).items()}
-
-    def gaussian_params(self, name: str, block: Block) -> dict[str, np.ndarray]:
-        """The variable's own marginal in the joint block."""
-        moments, places = self.run.state["moments"][block.name], block.positions[name]
-        mean, cov = np.asarray(moments["mean"]), np.asarray(moments["cov"])
-        placed = in_plate_order(mean[..., places], name, block, self.plan)
-        if self.plan.latents[name].family == "Normal":
-            variance = np.diagonal(cov, axis1=-2, axis2=-1)[..., places]
-            return {"mean": placed, "sd": np.sqrt(in_plate_order(variance, name, block, self.plan))}
-        joint = cov[..., places[..., :, None], places[..., None, :]]
-        return {"mean": placed, "cov": in_plate_order(joint, name, block, self.plan)}
-
-    def discrete_params(self, name: str, block: Block) -> dict[str, np.ndarray]:
-        """The variable's own marginal in the joint table."""
-        table, batch = self.tables[block.name], len(block.batch)
-        gone = tuple(batch + k for k, v in enumerate(block.variables) if v != name)
-        marginal = table.sum(axis=gone)
-        return {"p": marginal[..., 1] if self.plan.latents[name].family == "Bernoulli" else marginal}
+        block, state = self.block_of(name), self.run.state
+        moments = {"table": self.tables[block.name]} if block.name in self.tables else state["moments"][block.name]
+        return kind_of(block).marginal(block, name, self.plan.latents, moments, state["natural"].get(block.name, {}))
 
     def members(self, name: str) -> tuple[str, ...] | None:
         index_set = self.plan.bound.model.variables[name].type.member_of

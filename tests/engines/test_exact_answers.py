@@ -39,7 +39,11 @@ CONJUGATE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"x": [1.0, 2.0]},
         {"df": 4, "scale": np.linalg.inv(np.eye(2) + [[1, 2], [2, 4]])},
     ),
-    "MvNormal([1, 0], cov = eye(2))\nx ~ MvNormal(v, cov = eye(2))": ("MvNormal", {"x": [2.0, 2.0]}, {"mean": [1.5, 1.0], "cov": np.eye(2) / 2}),
+    "MvNormal([1, 0], cov = eye(2))\nx ~ MvNormal(v, cov = eye(2))": (
+        "MvNormal",
+        {"x": [2.0, 2.0]},
+        {"mean": [1.5, 1.0], "cov": np.eye(2) / 2},
+    ),
 }
 
 
@@ -108,7 +112,9 @@ def test_a_sum_over_labels_mixes_the_beliefs_of_its_branches() -> None:
     def joint(z: tuple[int, ...]) -> float:
         chosen = np.array(z)
         return float(
-            stats.bernoulli.logpmf(chosen, 0.4).sum() + normal_mean(SPREAD[chosen == 1], 0, 1, 1) + stats.norm.logpdf(SPREAD[chosen == 0], 3, 1).sum()
+            stats.bernoulli.logpmf(chosen, 0.4).sum()
+            + normal_mean(SPREAD[chosen == 1], 0, 1, 1)
+            + stats.norm.logpdf(SPREAD[chosen == 0], 3, 1).sum()
         )
 
     sizes = (2,) * len(SPREAD)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import digamma, gammaln, logsumexp, multigammaln
+from scipy.special import digamma, gammaln, logsumexp
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,13 @@ def gaussian_mixture(x: np.ndarray, labels: np.ndarray, k: int, prior_var: float
     r = np.eye(k)[labels]
     e_precision = np.repeat((df0 * scale0)[None], k, axis=0)
     bounds: list[float] = []
-    alpha, means, covariances, df, scales = np.ones(k), np.zeros((k, d)), np.zeros((k, d, d)), np.full(k, df0), np.repeat(scale0[None], k, 0)
+    alpha, means, covariances, df, scales = (
+        np.ones(k),
+        np.zeros((k, d)),
+        np.zeros((k, d, d)),
+        np.full(k, df0),
+        np.repeat(scale0[None], k, 0),
+    )
     for _ in range(sweeps):
         counts = r.sum(axis=0)
         alpha = 1.0 + counts
@@ -89,9 +95,14 @@ def _expected_logdet(df: np.ndarray, scales: np.ndarray) -> np.ndarray:
     return digamma((df[:, None] - np.arange(d)) / 2).sum(axis=1) + d * np.log(2) + np.linalg.slogdet(scales)[1]
 
 
+def log_multivariate_gamma(a: float, d: int) -> float:
+    """log Γ_d(a)."""
+    return float(d * (d - 1) / 4 * np.log(np.pi) + gammaln(a - np.arange(d) / 2).sum())
+
+
 def _log_wishart_normaliser(df: float, scale: np.ndarray) -> float:
     d = len(scale)
-    return df * d / 2 * np.log(2) + df / 2 * np.linalg.slogdet(scale)[1] + multigammaln(df / 2, d)
+    return df * d / 2 * np.log(2) + df / 2 * np.linalg.slogdet(scale)[1] + log_multivariate_gamma(df / 2, d)
 
 
 def _mixture_bound(expected, r, alpha, means, covariances, df, scales, prior_var, df0, scale0) -> float:
@@ -104,7 +115,11 @@ def _mixture_bound(expected, r, alpha, means, covariances, df, scales, prior_var
     for j in range(k):
         total -= 0.5 * (np.trace(covariances[j]) / prior_var + means[j] @ means[j] / prior_var - d)
         total -= 0.5 * (d * np.log(prior_var) - np.linalg.slogdet(covariances[j])[1])
-        prior = (df0 - d - 1) / 2 * e_logdet[j] - 0.5 * df[j] * np.trace(np.linalg.inv(scale0) @ scales[j]) - _log_wishart_normaliser(df0, scale0)
+        prior = (
+            (df0 - d - 1) / 2 * e_logdet[j]
+            - 0.5 * df[j] * np.trace(np.linalg.inv(scale0) @ scales[j])
+            - _log_wishart_normaliser(df0, scale0)
+        )
         own = (df[j] - d - 1) / 2 * e_logdet[j] - 0.5 * df[j] * d - _log_wishart_normaliser(df[j], scales[j])
         total += prior - own
     return total

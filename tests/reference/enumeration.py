@@ -6,7 +6,6 @@ import itertools
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy.special import logsumexp
 
 
 def assignments(cardinalities: Sequence[int]) -> list[tuple[int, ...]]:
@@ -15,12 +14,12 @@ def assignments(cardinalities: Sequence[int]) -> list[tuple[int, ...]]:
 
 def log_evidence(log_joint: Callable[[tuple[int, ...]], float], cardinalities: Sequence[int]) -> float:
     """log Σ_z p(z, data) in nats."""
-    return float(logsumexp([log_joint(z) for z in assignments(cardinalities)]))
+    return np.logaddexp.reduce([log_joint(z) for z in assignments(cardinalities)])
 
 
 def marginals(log_joint: Callable[[tuple[int, ...]], float], cardinalities: Sequence[int]) -> list[np.ndarray]:
     """The posterior of each variable."""
     states = assignments(cardinalities)
     weights = np.array([log_joint(z) for z in states])
-    weights = np.exp(weights - logsumexp(weights))
+    weights = np.exp(weights - np.logaddexp.reduce(weights))
     return [np.array([weights[[z[i] == k for z in states]].sum() for k in range(size)]) for i, size in enumerate(cardinalities)]

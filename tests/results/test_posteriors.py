@@ -11,9 +11,24 @@ from scipy import stats
 
 import ppl
 from ppl.results.posterior import Posterior
+from tests.reference.gaussians import log_normal
 from tests.reference.models import PARTLY, partly_observed, source
 
-KEYS = {"model", "engine", "exact", "converged", "iterations", "elbo", "log_evidence", "elbo_trace", "seed", "restarts", "seconds", "beliefs", "warnings"}
+KEYS = {
+    "model",
+    "engine",
+    "exact",
+    "converged",
+    "iterations",
+    "elbo",
+    "log_evidence",
+    "elbo_trace",
+    "seed",
+    "restarts",
+    "seconds",
+    "beliefs",
+    "warnings",
+}
 Y = [1.0, 2.5, 0.5]
 
 
@@ -136,11 +151,12 @@ def test_what_nothing_observed_touches_keeps_its_prior() -> None:
     posterior = fit("mu ~ Normal(0, 1)\nother ~ Gamma(2, 4)\nfor n in N: y[n] ~ Normal(mu, 1)", y=Y)
     assert posterior["other"].family == "Gamma"
     assert posterior["other"].mean == pytest.approx(0.5)
-    assert posterior.log_evidence == pytest.approx(stats.multivariate_normal.logpdf(Y, np.zeros(3), np.eye(3) + 1))
+    assert posterior.log_evidence == pytest.approx(log_normal(Y, np.zeros(3), np.eye(3) + 1))
 
 
 def test_members_are_told_by_their_names() -> None:
-    text = "type Place = {left, right}\nmodel m:\n    z ~ Categorical({left: 0.25, right: 0.75})\n    x ~ Bernoulli(if z == left then 0.9 else 0.1)\n"
+    text = "type Place = {left, right}\nmodel m:\n    z ~ Categorical({left: 0.25, right: 0.75})\n"
+    "    x ~ Bernoulli(if z == left then 0.9 else 0.1)\n"
     posterior = ppl.parse(text).fit(x=1)
     told = posterior.to_json()["beliefs"]["z"]
     assert told["members"] == ["left", "right"]

@@ -1,0 +1,198 @@
+"""Kinds of blocks: all that the program, the reports and the draws need to know of a block's form, in one place each.
+
+A kind says what a block is before its first update, its optimum given the gradient of the energy, how far it moved, its
+marginals in the language's terms, and draws. Another form of block is another class here.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.compiler.blocks import Block
+from ppl.compiler.latents import LatentVariable
+from ppl.families.family import Family
+from ppl.families.multivariate_normal import gaussian_entropy
+from ppl.families.registry import FAMILIES
+from ppl.numerics.linear_algebra import cholesky, inverse_from_cholesky, symmetrise
+
+Arrays = dict[str, Any]
+Latents = Mapping[str, LatentVariable]
+
+
+class Kind(ABC):
+    """The form of a block. Moments and natural parameters are arrays by name; the batch axes of the block come first."""
+
+    @abstractmethod
+    def blank(self, block: Block, latents: Latents, dtype: Any) -> tuple[Arrays, Arrays]:
+        """Moments and natural parameters before the first update: of the right shapes, and free of special functions."""
+
+    @abstractmethod
+    def optimum(self, block: Block, gradient: Arrays, moments: Arrays, natural: Arrays | None, damping: float) -> Arrays:
+        """The parts `moments`, `natural` and `entropy` of the block at its optimum, from the gradient of the energy with respect
+        to its moments; damped towards the former natural parameters where there are any."""
+
+    def movement(self, new: tuple[Arrays, Arrays], old: tuple[Arrays, Arrays]) -> Any:
+        """How far a block moved in units of its sd: √⟨Δη, Δμ⟩, which for an exponential family is the root of the symmetrised
+        Kullback–Leibler divergence."""
+        products = jax.tree.map(lambda n, o, m, b: ((n - o) * (m - b)).sum(), new[1], old[1], new[0], old[0])
+        return jnp.sqrt(jnp.maximum(sum(jax.tree.leaves(products)), 0.0))
+
+    @abstractmethod
+    def marginal(self, block: Block, name: str, latents: Latents, moments: Arrays, natural: Arrays) -> dict[str, np.ndarray]:
+        """The parameters of one variable's own marginal, over its plates, as results report them."""
+
+    @abstractmethod
+    def draws(
+        self, block: Block, latents: Latents, moments: Arrays, natural: Arrays, rng: np.random.Generator, count: int
+    ) -> dict[str, np.ndarray]:
+        """Joint draws of the block's variables, those first."""
+
+    @abstractmethod
+    def described(self, block: Block) -> str:
+        """The form of one member of the batch, in words."""
+
+
+def damped(new: Arrays, old: Arrays | None, damping: float) -> Arrays:
+    """`(1 - damping) new + damping old`."""
+    if not damping or old is None:
+        return new
+    return jax.tree.map(lambda a, b: (1 - damping) * a + damping * b, new, old)
+
+
+class DenseGaussian(Kind):
+    """A joint Normal with a dense covariance, updated in mean and covariance: J ← -2 ∇_V g ; m ← m + J⁻¹ ∇_m g (Khan & Rue 2023)."""
+
+    def blank(self, block: Block, latents: Latents, dtype: Any) -> tuple[Arrays, Arrays]:
+        eye = np.broadcast_to(np.eye(block.size, dtype=dtype), (*block.batch, block.size, block.size))
+        return {"mean": np.zeros((*block.batch, block.size), dtype), "cov": eye}, {"precision": eye}
+
+    def optimum(self, block: Block, gradient: Arrays, moments: Arrays, natural: Arrays | None, damping: float) -> Arrays:
+        precision = damped({"precision": -2.0 * symmetrise(gradient["cov"])}, natural, damping)["precision"]
+        step = 1.0 - damping if natural is not None else 1.0
+        cov = inverse_from_cholesky(cholesky(precision))
+        mean = moments["mean"] + step * (cov @ gradient["mean"][..., None])[..., 0]
+        entropy = gaussian_entropy(precision).sum()
+        return {"moments": {"mean": mean, "cov": cov}, "natural": {"precision": precision}, "entropy": entropy}
+
+    def movement(self, new: tuple[Arrays, Arrays], old: tuple[Arrays, Arrays]) -> Any:
+        """The larger of |Δm| / sd and |ΔV| / V."""
+        variance, former = (jnp.diagonal(m["cov"], axis1=-2, axis2=-1) for m in (new[0], old[0]))
+        shifted = jnp.abs(new[0]["mean"] - old[0]["mean"]) / jnp.sqrt(variance)
+        return jnp.maximum(shifted, jnp.abs(variance - former) / variance).max()
+
+    def marginal(self, block: Block, name: str, latents: Latents, moments: Arrays, natural: Arrays) -> dict[str, np.ndarray]:
+        places, variable = block.positions[name], latents[name]
+        mean, cov = np.asarray(moments["mean"]), np.asarray(moments["cov"])
+        placed = in_plate_order(mean[..., places], variable, block)
+        if variable.family == "Normal":
+            variance = np.diagonal(cov, axis1=-2, axis2=-1)[..., places]
+            return {"mean": placed, "sd": np.sqrt(in_plate_order(variance, variable, block))}
+        joint = cov[..., places[..., :, None], places[..., None, :]]
+        return {"mean": placed, "cov": in_plate_order(joint, variable, block)}
+
+    def draws(
+        self, block: Block, latents: Latents, moments: Arrays, natural: Arrays, rng: np.random.Generator, count: int
+    ) -> dict[str, np.ndarray]:
+        root = np.linalg.cholesky(np.asarray(moments["cov"]))
+        noise = rng.standard_normal((count, *np.shape(moments["mean"])))
+        joint = np.asarray(moments["mean"]) + np.einsum("...ij,...j->...i", root, noise)
+        return {v: in_plate_order(joint[..., block.positions[v]], latents[v], block, before=1) for v in block.variables}
+
+    def described(self, block: Block) -> str:
+        return f"joint Normal of {block.size}" if block.size > 1 else "Normal"
+
+
+class Table(Kind):
+    """Probabilities of the joint states of discrete variables: the gradient is the table of log-potentials."""
+
+    def blank(self, block: Block, latents: Latents, dtype: Any) -> tuple[Arrays, Arrays]:
+        return {"table": np.full((*block.batch, *block.cardinalities), 1.0 / np.prod(block.cardinalities), dtype)}, {}
+
+    def optimum(self, block: Block, gradient: Arrays, moments: Arrays, natural: Arrays | None, damping: float) -> Arrays:
+        logits = gradient["table"]
+        log_q = jax.nn.log_softmax(logits.reshape((*block.batch, -1)), axis=-1)
+        q = jnp.exp(log_q)
+        entropy = -(q * jnp.where(q > 0, log_q, 0.0)).sum()
+        return {"moments": {"table": q.reshape(logits.shape)}, "natural": {}, "entropy": entropy}
+
+    def movement(self, new: tuple[Arrays, Arrays], old: tuple[Arrays, Arrays]) -> Any:
+        """Local probabilities are not waited for: the bound stands still when they do."""
+        return jnp.zeros((), new[0]["table"].dtype)
+
+    def marginal(self, block: Block, name: str, latents: Latents, moments: Arrays, natural: Arrays) -> dict[str, np.ndarray]:
+        batch = len(block.batch)
+        others = tuple(batch + k for k, v in enumerate(block.variables) if v != name)
+        p = np.asarray(moments["table"]).sum(axis=others)
+        return {"p": p[..., 1] if latents[name].family == "Bernoulli" else p}
+
+    def draws(
+        self, block: Block, latents: Latents, moments: Arrays, natural: Arrays, rng: np.random.Generator, count: int
+    ) -> dict[str, np.ndarray]:
+        flat = np.asarray(moments["table"]).reshape(*block.batch, -1)
+        states = FAMILIES["Categorical"].sample({"p": flat}, rng, count)
+        return dict(zip(block.variables, np.unravel_index(states, block.cardinalities), strict=True))
+
+    def described(self, block: Block) -> str:
+        return f"table of {' × '.join(map(str, block.cardinalities))} states"
+
+
+@dataclass(frozen=True)
+class Conjugate(Kind):
+    """One variable of an exponential family: the gradient is its natural parameter."""
+
+    family: Family
+
+    def blank(self, block: Block, latents: Latents, dtype: Any) -> tuple[Arrays, Arrays]:
+        """The statistics of a point: 1, or the middle of what is bounded."""
+        event = latents[block.variables[0]].event
+        middle = {"Beta": 0.5, "Dirichlet": 1.0 / max(event, default=1)}.get(self.family.name, 1.0)
+        point = np.eye(event[0], dtype=dtype) if len(event) == 2 else np.full(event, middle, dtype)
+        value = np.broadcast_to(point, (*block.batch, *event))
+        features = {
+            "mean": lambda: value,
+            "log": lambda: np.log(value),
+            "log1m": lambda: np.log1p(-value),
+            "reciprocal": lambda: 1.0 / value,
+            "logdet": lambda: np.zeros(block.batch, dtype),
+        }
+        moments = {statistic: features[statistic]() for statistic in self.family.statistic_rank}
+        return moments, {k: np.zeros_like(v) for k, v in moments.items()}
+
+    def optimum(self, block: Block, gradient: Arrays, moments: Arrays, natural: Arrays | None, damping: float) -> Arrays:
+        new = damped(gradient, natural, damping)
+        return {"moments": self.family.expected_statistics(new), "natural": new, "entropy": self.family.entropy(new).sum()}
+
+    def marginal(self, block: Block, name: str, latents: Latents, moments: Arrays, natural: Arrays) -> dict[str, np.ndarray]:
+        return {k: np.asarray(v) for k, v in self.family.params_from(natural).items()}
+
+    def draws(
+        self, block: Block, latents: Latents, moments: Arrays, natural: Arrays, rng: np.random.Generator, count: int
+    ) -> dict[str, np.ndarray]:
+        (name,) = block.variables
+        return {name: np.asarray(self.family.sample(self.marginal(block, name, latents, moments, natural), rng, count))}
+
+    def described(self, block: Block) -> str:
+        return self.family.name
+
+
+KINDS: dict[str, Kind] = {"Gaussian": DenseGaussian(), "table": Table()}
+
+
+def kind_of(block: Block) -> Kind:
+    """The kind of a block, by its name or that of a family."""
+    return KINDS[block.kind] if block.kind in KINDS else Conjugate(FAMILIES[block.kind])
+
+
+def in_plate_order(entries: np.ndarray, variable: LatentVariable, block: Block, *, before: int = 0) -> np.ndarray:
+    """From the block's order of axes (batch, other plates, event) to the variable's; `before` axes stand in front."""
+    axes, count = block.batch_axes[variable.name], len(variable.plates)
+    order = [*axes, *(k for k in range(count) if k not in axes)]
+    tail = range(before + count, entries.ndim)
+    return np.transpose(entries, [*range(before), *(before + order.index(k) for k in range(count)), *tail])
