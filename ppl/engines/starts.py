@@ -6,14 +6,34 @@ and each member starts in the state of the nearest.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.compiler.blocks import Block
 from ppl.compiler.lowering import LoweredFactor, SecondMoment
 from ppl.compiler.plan import Plan
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 LARGEST_SAMPLE = 20_000  # members that seeds are drawn among
+
+
+def checked_start(start: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.ndarray]:
+    """A start that the user gives: the state of each member of a discrete block, by the block's name. Raises AimError."""
+    tables = {b.name: b for b in plan.blocks if b.kind == "table"}
+    checked = {}
+    for name, given in start.items():
+        if name not in tables:
+            hint = did_you_mean(name, tables) or ("discrete blocks: " + ", ".join(tables) if tables else "the model has none")
+            raise AimError([Diagnostic("AIM0807", f"`start` gives `{name}`, which is no latent discrete variable", None, hint)])
+        block, states = tables[name], int(np.prod(tables[name].cardinalities))
+        labels = np.asarray(given)
+        if labels.shape != block.batch or labels.dtype.kind not in "iu" or (labels.size and not 0 <= labels.min() <= labels.max() < states):
+            text = f"`start` of `{name}` must be whole numbers from 0 to {states - 1}, of the shape {list(block.batch)}"
+            raise AimError([Diagnostic("AIM0807", text, None, f"its shape is {list(labels.shape)}")])
+        checked[name] = labels
+    return checked
 
 
 def starting_labels(plan: Plan, rng: np.random.Generator) -> dict[str, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
-from ppl.engines.starts import starting_labels
+from ppl.engines.starts import checked_start, starting_labels
 
 TOLERANCE = 1e-10
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
@@ -62,7 +62,7 @@ def run_vmp(
     asked = int(restarts or options.get("restarts", 1))
     program = make_program(plan.latents, plan.blocks, plan.factors, damping=float(options.get("damping", 0.0)), dtype=dtype)
     rng = np.random.default_rng(seed)
-    drawn = [start] if start else [starting_labels(plan, rng) for _ in range(1 if plan.exact else asked)]
+    drawn = [checked_start(start, plan)] if start else [starting_labels(plan, rng) for _ in range(1 if plan.exact else asked)]
     count = len(drawn) if drawn[0] else 1  # without a drawn start all restarts would be the same
     labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]

@@ -153,6 +153,7 @@ CODES: dict[str, str] = {
     "AIM0804": "an expectation that does not hold",
     "AIM0805": "data that are impossible under the model",
     "AIM0806": "a log joint without a value for each variable",
+    "AIM0807": "a start that fits no discrete variable",
     "AIM0881": "a picture format that there is not",
     "AIM0882": "a picture format that needs Graphviz",
     "AIM0883": "a file that cannot be written",

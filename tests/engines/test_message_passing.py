@@ -152,7 +152,6 @@ def test_the_callers_precision_is_left_as_it_was() -> None:
     assert jax.numpy.ones(1).dtype == before
 
 
-@pytest.mark.xfail(strict=True, reason="what `start` gives is not checked")
 @pytest.mark.parametrize("start", [{"zz": np.zeros(24, int)}, {"z": np.zeros(5, int)}, {"z": np.full(24, 7)}, {"mu": np.zeros(3)}])
 def test_a_start_that_fits_no_discrete_block_is_refused(start: dict[str, np.ndarray]) -> None:
     with pytest.raises(ppl.AimError):

@@ -140,3 +140,30 @@ def test_draws_stand_for_a_belief_without_a_family() -> None:
     assert belief.sample(7).shape == (7, 3)
     with pytest.raises(ValueError, match="no mode"):
         _ = belief.mode
+
+
+@pytest.mark.xfail(strict=True, reason="a belief's log-density is computed in the caller's precision")
+def test_the_log_density_is_in_double_precision_whatever_the_callers_is() -> None:
+    import jax
+
+    belief, reference = SCALARS["Gamma"]
+    with jax.enable_x64(False):
+        np.testing.assert_allclose(belief.log_density(np.array([0.7, 1.9])), reference.logpdf([0.7, 1.9]), rtol=1e-12)
+
+
+@pytest.mark.xfail(strict=True, reason="parameters of an observed entry are NaN or a point, which have no log-density")
+def test_the_log_density_of_an_observed_entry_is_that_of_a_certain_value() -> None:
+    import ppl
+
+    belief = ppl.parse("model m:\n    mu ~ Normal(0, 1)\n    for n in N: x[n] ~ Normal(mu, 1)\n").fit(x=[1.0, np.nan])["x"]
+    assert not np.isnan(belief.log_density(np.array([1.0, 0.3]))).any()
+    assert belief.log_density(np.array([5.0, 0.3]))[0] == -np.inf
+
+
+@pytest.mark.xfail(strict=True, reason="the marginals of a Dirichlet pass over what was observed")
+def test_quantiles_of_an_observed_simplex_are_its_values() -> None:
+    import ppl
+
+    text = "model m:\n    for n in N:\n        r[n] ~ Dirichlet(ones(3))\n        y[n] ~ Categorical(r[n])\n"
+    belief = ppl.parse(text).fit(r=[[0.1, 0.2, 0.7], [np.nan] * 3], y=[1, 0])["r"]
+    np.testing.assert_allclose(belief.quantile(0.5)[0], [0.1, 0.2, 0.7])

@@ -155,8 +155,10 @@ def test_what_nothing_observed_touches_keeps_its_prior() -> None:
 
 
 def test_members_are_told_by_their_names() -> None:
-    text = "type Place = {left, right}\nmodel m:\n    z ~ Categorical({left: 0.25, right: 0.75})\n"
-    "    x ~ Bernoulli(if z == left then 0.9 else 0.1)\n"
+    text = (
+        "type Place = {left, right}\nmodel m:\n    z ~ Categorical({left: 0.25, right: 0.75})\n"
+        "    x ~ Bernoulli(if z == left then 0.9 else 0.1)\n"
+    )
     posterior = ppl.parse(text).fit(x=1)
     told = posterior.to_json()["beliefs"]["z"]
     assert told["members"] == ["left", "right"]

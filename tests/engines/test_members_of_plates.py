@@ -1,0 +1,137 @@
+"""Which members of a plate a reference means: definitions, sums, neighbours and missing entries, against enumeration and closed forms."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import ppl
+
+
+def test_a_definition_keeps_its_own_loops() -> None:
+    """The name of a loop in a definition is not that of the loop in which it is used."""
+    model = ppl.parse(
+        "model m:\n    input X: real[N, K]\n    for k in K: w[k] ~ Normal(0, sd = 1)\n"
+        "    for n in N: f[n] = sum(X[n, k] * w[k] for k in K)\n    for k in N: y[k] ~ Normal(f[k], sd = 1)\n"
+    )
+    X, y = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 2.0])
+    posterior = model.fit(X=X, y=y)
+    cov = np.linalg.inv(X.T @ X + np.eye(2))
+    np.testing.assert_allclose(posterior["w"].mean, cov @ X.T @ y, atol=1e-10)
+    np.testing.assert_allclose(posterior["w"].sd, np.sqrt(np.diag(cov)), atol=1e-10)
+
+
+def test_sums_inside_each_other_run_over_their_own_sets() -> None:
+    model = ppl.parse(
+        "model m:\n    input a: real[I, J]\n    for j in J: x[j] ~ Normal(0, 1)\n"
+        "    y ~ Normal(sum(sum(a[i, j] * x[j] for j in J) for i in I), 1)\n"
+    )
+    a = np.array([[1.0, 2.0], [3.0, 4.0], [0.5, -1.0]])
+    posterior = model.fit(a=a, y=1.0)
+    weights = a.sum(axis=0)
+    assert posterior.log_evidence == pytest.approx(stats.norm.logpdf(1.0, 0, np.sqrt(weights @ weights + 1)), abs=1e-10)
+
+
+def test_neighbours_on_a_plate_are_summed_over_exactly() -> None:
+    """Two discrete variables that meet at different members of their plates."""
+    model = ppl.parse(
+        "model m:\n    for n in N:\n        z[n] ~ Bernoulli(0.3)\n        w[n] ~ Bernoulli(if z[n] == 1 then 0.9 else 0.2)\n"
+        "    for n in 1..N: y[n - 1] ~ Normal(z[n] + 2 * w[n - 1], sd = 1)\n"
+    )
+    posterior = model.fit(y=[2.7], N=2)
+    total, mean = 0.0, np.zeros((2, 2))
+    for z0, z1, w0, w1 in itertools.product([0, 1], repeat=4):
+        p = np.prod([0.3 if z else 0.7 for z in (z0, z1)])
+        for z, w in ((z0, w0), (z1, w1)):
+            p *= (0.9 if w else 0.1) if z else (0.2 if w else 0.8)
+        p *= stats.norm.pdf(2.7, z1 + 2 * w0, 1)
+        total += p
+        mean += p * np.array([[z0, z1], [w0, w1]])
+    assert posterior.exact
+    assert posterior.log_evidence == pytest.approx(np.log(total), abs=1e-10)
+    np.testing.assert_allclose([posterior["z"].mean, posterior["w"].mean], mean / total, atol=1e-10)
+
+
+def test_deviations_far_from_zero_do_not_cancel() -> None:
+    """Sds of deterministic quantities and of predictions where the mean is 1e8."""
+    posterior = ppl.parse("model m:\n    mu ~ Normal(1e8, sd = 10)\n    d = mu + 1\n    for n in N: x[n] ~ Normal(mu, sd = 1)\n").fit(
+        x=[1e8 + 1, 1e8 - 1, None]
+    )
+    variance = 1 / (2 + 0.01)
+    assert posterior["d"].sd == pytest.approx(np.sqrt(variance), rel=1e-6)
+    np.testing.assert_allclose(posterior["x"].sd, [0, 0, np.sqrt(1 + variance)], rtol=1e-6)
+
+
+def test_a_prediction_takes_the_entry_that_it_names() -> None:
+    """Where a Beta is observed in part, its latent entries stand side by side; an index still means the member."""
+    posterior = ppl.parse(
+        "model m:\n    for k in K: theta[k] ~ Beta(1, 1)\n    for k in K: x[k] ~ Bernoulli(theta[k])\n    y ~ Bernoulli(theta[1])\n"
+    ).fit(theta=[0.9, None, None], x=[1, 0, 1])
+    assert posterior["y"].mean == pytest.approx(1 / 3, abs=1e-10)
+    np.testing.assert_allclose(posterior["theta"].mean, [0.9, 1 / 3, 2 / 3], atol=1e-10)
+
+
+def test_components_may_be_known_in_part() -> None:
+    model = ppl.parse(
+        "model m(K: size = 2):\n    for k in K: mu[k] ~ Normal(0, sd = 10)\n    for n in N:\n"
+        "        z[n] ~ Categorical(ones(K) / K)\n        x[n] ~ Normal(mu[z[n]], sd = 1)\n"
+    )
+    x = np.array([0.1, 5.0, 6.0, -0.4])
+    posterior = model.fit(mu=[0, None], x=x)
+    total = 0.0
+    for z in itertools.product([0, 1], repeat=4):
+        own = x[np.array(z) == 1]
+        cov = np.eye(len(own)) + 100.0
+        known = stats.norm.pdf(x[np.array(z) == 0]).prod()
+        total += 0.5**4 * known * (stats.multivariate_normal(np.zeros(len(own)), cov).pdf(own) if len(own) else 1.0)
+    prior = stats.norm.logpdf(0, 0, 10)  # of the component that is given
+    assert posterior.exact
+    assert posterior.log_evidence == pytest.approx(np.log(total) + prior, abs=1e-9)
+
+
+@pytest.mark.parametrize("every", [3, 7])
+def test_rows_with_missing_data_are_as_if_they_were_not_there(every: int) -> None:
+    """Neither a missing value nor the component that would have made it takes part."""
+    text = (
+        "model m(K: size = 2):\n    pi ~ Dirichlet(ones(K))\n    for k in K:\n        mu[k] ~ Normal(0, sd = 10)\n"
+        "        tau[k] ~ Gamma(1, 1)\n    for n in N:\n        z[n] ~ Categorical(pi)\n        x[n] ~ Normal(mu[z[n]], precision = tau[z[n]])\n"
+    )
+    rng = np.random.default_rng(0)
+    x = np.concatenate([rng.normal(0, 1, 60), rng.normal(6, 1, 60)])
+    holes = np.where(np.arange(120) % every == 0, np.nan, x)
+    whole, removed = ppl.parse(text).fit(x=holes), ppl.parse(text).fit(x=x[~np.isnan(holes)])
+    assert whole.elbo == pytest.approx(removed.elbo, abs=1e-8)
+    np.testing.assert_allclose(np.sort(whole["mu"].mean), np.sort(removed["mu"].mean), atol=1e-6)
+    share = whole["pi"].mean
+    np.testing.assert_allclose(whole["z"].params["p"][0], share, atol=1e-10)  # a prediction: E[pi]
+
+
+def test_a_half_known_condition_splits_the_plate() -> None:
+    """What a given label selects touches no other variable, so that the answer is exact."""
+    model = ppl.parse(
+        "model m:\n    p ~ Beta(1, 1)\n    q ~ Beta(2, 1)\n    for n in N:\n        z[n] ~ Bernoulli(0.3)\n"
+        "        x[n] ~ Bernoulli(if z[n] == 1 then p else q)\n"
+    )
+    posterior = model.fit(x=[0, 1, 1, 0], z=[0, 1, 1, 0])
+    assert posterior.exact
+    assert posterior["p"].params == {"a": pytest.approx(3), "b": pytest.approx(1)}
+    assert posterior["q"].params == {"a": pytest.approx(2), "b": pytest.approx(3)}
+
+
+@pytest.mark.parametrize(
+    ("text", "data", "code"),
+    [
+        ("a ~ Normal(0, 1)\nb ~ Delta(a)\ny ~ Normal(b, 1)", {"y": 1, "b": 2}, "AIM0727"),
+        ("n ~ Poisson(5)\nx ~ Binomial(n, 0.5)", {"x": 3}, "AIM0720"),
+        ("p ~ Bernoulli(0.5)\nx ~ Normal(0, sd = p)", {"x": 1}, "AIM0730"),
+        ("for t in T: e[t] ~ Normal(0, 1)\nfor t in T: y[t] ~ Normal(sum(e[s] for s in 0..t), 1)", {"y": [1, 2]}, "AIM0726"),
+    ],
+)
+def test_what_has_no_answer_yet_says_so(text: str, data: dict, code: str) -> None:
+    model = ppl.parse("model m:\n" + "".join(f"    {line}\n" for line in text.splitlines()))
+    with pytest.raises(ppl.AimError) as refused:
+        model.fit(data)
+    assert [d.code for d in refused.value.diagnostics] == [code]
