@@ -65,7 +65,13 @@ def test_imports_run_down_only(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in modules() if floor(p) in WITHOUT_JAX], ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_light_floors_do_not_import_jax_when_loaded(path: Path) -> None:
     for node in ast.parse(path.read_text()).body:
-        names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names = (
+            [a.name for a in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
         assert not any(n.split(".")[0] in ("jax", "jaxlib", "numpyro") for n in names)
 
 

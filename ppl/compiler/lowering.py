@@ -387,6 +387,10 @@ def canonical_arguments(call: typed.DistributionCall, kind: Factor, evaluator: E
             text = f"the `{name}` of this {kind.name} is {'0 or ' if steps else ''}not finite for some members or states"
             raise AimError([Diagnostic("AIM0730", text, expression.span, "keep it away from 0" if steps else "")])
         arguments[target] = value
+    if kind.requires is not None and all(isinstance(v, Plated) for v in arguments.values()):
+        wrong = kind.requires(**{k: v.data for k, v in arguments.items()})
+        if wrong:
+            raise AimError([Diagnostic("AIM0618", wrong, call.span)])
     return arguments
 
 

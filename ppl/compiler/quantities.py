@@ -64,12 +64,14 @@ class Gaussian(Quantity):
 class Featured(Quantity):
     """Any other quantity, by the expected features that it supplies; `kind` says what it is, for messages.
 
-    `derived` is False where it is a latent variable itself (or an entry of one) and not a function of any.
+    `derived` is False where it is a latent variable itself (or an entry of one) and not a function of any. `power` remembers
+    of which quantity it is a power and times what, so that the square of `c * sqrt(s)` is `c ^ 2 * s`.
     """
 
     features: dict[str, Form]
     kind: str
     derived: bool = True
+    power: tuple[Featured, float, Plated] | None = None
 
     @property
     def rank(self) -> int:
@@ -80,7 +82,7 @@ class Featured(Quantity):
         return tuple(dict.fromkeys(d for f in self.features.values() for d in f.dims))
 
     def take(self, axis: int, index: Plated) -> Featured:
-        return replace(self, features={k: f.take(axis, index) for k, f in self.features.items()})
+        return replace(self, features={k: f.take(axis, index) for k, f in self.features.items()}, power=None)
 
     def form(self, feature: str) -> Form:
         if feature not in self.features:
@@ -162,7 +164,13 @@ def _scaled(q: Quantity, c: Plated) -> Quantity:
         size = q.features["mean"].shape[-1]
         changes["logdet"] = lambda f: f + apply_known("log", [c]) * float(size)
     assert isinstance(q, Featured)
-    return Featured({k: changes[k](f) for k, f in q.features.items() if k in changes}, q.kind)
+    base, exponent, factor = _as_power(q)
+    return Featured({k: changes[k](f) for k, f in q.features.items() if k in changes}, q.kind, power=(base, exponent, factor * c))
+
+
+def _as_power(q: Featured) -> tuple[Featured, float, Plated]:
+    """The quantity as `factor · base ^ exponent`."""
+    return q.power or (q, 1.0, known(1.0))
 
 
 def _multiply(a: Any, b: Any) -> Quantity:
@@ -183,7 +191,8 @@ def _reciprocal(q: Quantity) -> Quantity:
         swapped["mean"] = q.features["reciprocal"]
     if "log" in q.features:
         swapped["log"] = q.features["log"].negated()
-    return Featured(swapped, f"the reciprocal of {q.kind}")
+    base, exponent, factor = _as_power(q)
+    return Featured(swapped, f"the reciprocal of {q.kind}", power=(base, -exponent, 1.0 / factor))
 
 
 def _divide(a: Any, b: Any) -> Quantity:
@@ -195,15 +204,16 @@ def _divide(a: Any, b: Any) -> Quantity:
 
 
 def _power(a: Any, b: Any) -> Quantity:
-    if isinstance(a, Featured) and isinstance(b, Plated) and b.rank == 0 and not b.dims:
-        exponent = float(b.data)
-        if exponent == 1.0:
-            return a
-        if exponent == -1.0:
-            return _reciprocal(a)
-        if "log" in a.features:
-            return Featured({"log": a.features["log"].scale(b)}, f"a power of {a.kind}")
-    raise NotConjugate("a power of a latent value")
+    if not isinstance(a, Featured) or not isinstance(b, Plated) or b.rank or b.dims:
+        raise NotConjugate("a power of a latent value")
+    base, exponent, factor = _as_power(a)
+    exponent, factor = exponent * float(b.data), apply_known("power", [factor, b])
+    if exponent in (1.0, -1.0):
+        return _scaled(base if exponent == 1.0 else _reciprocal(base), factor)
+    if "log" not in base.features:
+        raise NotConjugate(f"a power of {base.kind}")
+    log = base.features["log"].scale(exponent) + apply_known("log", [factor])
+    return Featured({"log": log}, f"a power of {base.kind}", power=(base, exponent, factor))
 
 
 def _inverse(q: Any) -> Quantity:

@@ -32,7 +32,7 @@ def fit_plan(
 ) -> Posterior:
     """The posterior of a plan. Raises AimError where the data are impossible under the model."""
     use_compilation_cache()
-    precision = np.dtype(dtype or np.float64)
+    precision = checked_options(dtype, iterations, tolerance, restarts)
 
     def run_one(one: Plan) -> Run:
         run = with_precision(precision, run_vmp)
@@ -66,6 +66,25 @@ def fit_plan(
         seconds={"compile": run.compile_seconds, "run": run.run_seconds},
         warnings=(*(d.message for d in plan.bound.warnings), *warnings),
     )
+
+
+def checked_options(dtype: Any, iterations: int | None, tolerance: float | None, restarts: int | None) -> np.dtype:
+    """The precision that is asked for. Raises AimError where an option makes no sense."""
+    wrong = []
+    for name, value in (("iterations", iterations), ("restarts", restarts)):
+        if value is not None and (not isinstance(value, int | np.integer) or value < 1):
+            wrong.append(Diagnostic("AIM0505", f"`{name}` is a whole number, 1 or more; {value!r} is not"))
+    if tolerance is not None and not tolerance >= 0:
+        wrong.append(Diagnostic("AIM0505", f"`tolerance` is a number, 0 or more; {tolerance!r} is not"))
+    try:
+        precision = np.dtype(dtype or np.float64)
+    except TypeError:
+        precision = np.dtype(object)
+    if precision not in ROUNDING:
+        wrong.append(Diagnostic("AIM0505", f"`dtype` is float64 or float32; {dtype!r} is not"))
+    if wrong:
+        raise AimError(wrong)
+    return precision
 
 
 def _status(plan: Plan, run: Run) -> tuple[str, list[str]]:

@@ -36,5 +36,6 @@ class Factor:
     conversions: dict[str, tuple[str, tuple[tuple[Any, ...], ...]]] = field(default_factory=dict)
     base_measure: Callable[..., Any] | None = None
     reported: Callable[..., dict[str, Any]] = dict  # the family's own parameters, from those that the factor is written in
+    requires: Callable[..., str] | None = None  # what is wrong with known parameters together; empty where nothing is
     event_rank: int = 0  # axes of a value
     parameter_rank: dict[str, int] = field(default_factory=dict)  # axes of a parameter, where it is no scalar

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ppl.arrays.plated import Plated, elementwise
 from ppl.factors.factor import Factor
 from ppl.numerics.special import multivariate_lgamma
@@ -19,12 +21,18 @@ def energy(x: Any, df: Any, scale: Any) -> Plated:
     return 0.5 * ((v - (size + 1.0)) * x.logdet) - 0.5 * trace - normaliser
 
 
+def requires(df: Any, scale: Any) -> str:
+    size = scale.shape[-1]
+    return "" if np.all(df > size - 1) else f"`df` of a Wishart of {size} × {size} matrices must be above {size - 1}"
+
+
 FACTOR = Factor(
     name="Wishart",
     family="Wishart",
     parameters=("df", "scale"),
     slots={"x": ("mean", "logdet"), "df": ("value",), "scale": ("inverse", "logdet")},
     energy=energy,
+    requires=requires,
     event_rank=2,
     parameter_rank={"scale": 2},
 )

@@ -52,8 +52,6 @@ class Belief:
             raise ValueError(f"`{self.name}` is known by draws, which have no mode")
         if self.family == "Delta":
             return self.params["value"]
-        if self.family == "Categorical":
-            return self._with_observed(np.asarray(self.params["p"]).argmax(axis=-1))
         return self._with_observed(np.asarray(FAMILIES[self.family].mode(self.params)))
 
     def quantile(self, q: Any) -> np.ndarray:
@@ -64,18 +62,9 @@ class Belief:
             return np.quantile(self.draws, q, axis=0)
         if self.family == "Delta":
             return self.params["value"]
-        if self.family == "Dirichlet":
-            return self._dirichlet_marginal(q)
-        if self.family in ("Categorical", "Wishart", "Multinomial"):
+        if self.family in ("Wishart", "Multinomial"):
             return np.quantile(self.sample(4000, seed=0), q, axis=0)
-        if self.family == "MvNormal":
-            params = {"mean": self.params["mean"], "sd": np.sqrt(np.diagonal(self.params["cov"], axis1=-2, axis2=-1))}
-            return np.asarray(FAMILIES["Normal"].quantile(params, q))
         return self._with_observed(np.asarray(FAMILIES[self.family].quantile(self.params, q)))
-
-    def _dirichlet_marginal(self, q: float) -> np.ndarray:
-        c = np.asarray(self.params["concentration"])
-        return np.asarray(FAMILIES["Beta"].quantile({"a": c, "b": c.sum(axis=-1, keepdims=True) - c}, q))
 
     def interval(self, probability: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
         """The central interval that holds this probability, entry by entry."""
@@ -93,10 +82,19 @@ class Belief:
         return self._with_observed(drawn, before=1)
 
     def log_density(self, x: Any) -> np.ndarray:
-        """The log-density (or log-probability) of a value, entry by entry, in nats."""
+        """The log-density (or log-probability) of a value, entry by entry, in nats; of an entry that was observed 0 at its value."""
         if self.family in ("Draws", "Delta"):
             raise ValueError(f"`{self.name}` has no density: it is known by {'draws' if self.family == 'Draws' else 'its value'}")
-        return np.asarray(FAMILIES[self.family].log_density(self.params, np.asarray(x)))
+        import jax
+
+        x = np.asarray(x)
+        with jax.enable_x64(True):
+            value = np.asarray(FAMILIES[self.family].log_density(self.params, x))
+        if self.observed is None or self.values is None:
+            return value
+        same = x == self.values
+        same = same.all(axis=tuple(range(self.observed.ndim, same.ndim)))
+        return np.where(self.observed, np.where(same, 0.0, -np.inf), value)
 
     # ------------------------------------------------------------ parts
     def _moment(self, which: str) -> np.ndarray:
@@ -105,11 +103,6 @@ class Belief:
         if self.family == "Delta":
             value = np.asarray(self.params["value"], float)
             return value if which == "mean" else np.zeros_like(value)
-        if self.family == "Categorical":
-            p = np.asarray(self.params["p"])
-            k = np.arange(p.shape[-1])
-            mean = (p * k).sum(axis=-1)
-            return mean if which == "mean" else (p * k**2).sum(axis=-1) - mean**2
         return np.asarray(getattr(FAMILIES[self.family], which)(self.params))
 
     def _with_observed(self, value: np.ndarray, *, before: int = 0) -> np.ndarray:

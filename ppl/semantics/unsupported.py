@@ -43,6 +43,9 @@ def of_distribution(call: AnyDistribution, scope: Scope) -> list[Diagnostic]:
         return [_not_yet("AIM0704", f"a model as a distribution (`{call.model}`)", call.span)]
     if isinstance(call, DistributionChoice):
         names = sorted({arm.name for _, arm in call.arms})
+        if len(names) == 1:
+            what = f"a choice between parametrisations of `{names[0]}`"
+            return [_not_yet("AIM0709", what, call.span, "write all arms with the same parameters")]
         return [_not_yet("AIM0709", f"a choice between different distributions ({', '.join(names)})", call.span)]
     if DISTRIBUTIONS[call.name].implementation is None:
         return [_not_yet("AIM0707", f"`{call.name}`", call.span)]

@@ -142,7 +142,6 @@ def test_draws_stand_for_a_belief_without_a_family() -> None:
         _ = belief.mode
 
 
-@pytest.mark.xfail(strict=True, reason="a belief's log-density is computed in the caller's precision")
 def test_the_log_density_is_in_double_precision_whatever_the_callers_is() -> None:
     import jax
 
@@ -151,7 +150,6 @@ def test_the_log_density_is_in_double_precision_whatever_the_callers_is() -> Non
         np.testing.assert_allclose(belief.log_density(np.array([0.7, 1.9])), reference.logpdf([0.7, 1.9]), rtol=1e-12)
 
 
-@pytest.mark.xfail(strict=True, reason="parameters of an observed entry are NaN or a point, which have no log-density")
 def test_the_log_density_of_an_observed_entry_is_that_of_a_certain_value() -> None:
     import ppl
 
@@ -160,7 +158,6 @@ def test_the_log_density_of_an_observed_entry_is_that_of_a_certain_value() -> No
     assert belief.log_density(np.array([5.0, 0.3]))[0] == -np.inf
 
 
-@pytest.mark.xfail(strict=True, reason="the marginals of a Dirichlet pass over what was observed")
 def test_quantiles_of_an_observed_simplex_are_its_values() -> None:
     import ppl
 
