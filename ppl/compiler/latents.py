@@ -45,7 +45,7 @@ def latent_reference(variable: LatentVariable, indices: tuple[Plated, ...]) -> Q
     statistics = FAMILIES[variable.family].statistic_rank
     if len(indices) > len(variable.plates) and len(set(statistics.values())) > 1:
         raise NotConjugate(f"an entry of a {variable.family} variable")
-    return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.family} variable", derived=False)
+    return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.family} variable")
 
 
 def _statistic_form(variable: LatentVariable, statistic: str, indices: tuple[Plated, ...]) -> Form:

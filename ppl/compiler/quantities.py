@@ -64,13 +64,11 @@ class Gaussian(Quantity):
 class Featured(Quantity):
     """Any other quantity, by the expected features that it supplies; `kind` says what it is, for messages.
 
-    `derived` is False where it is a latent variable itself (or an entry of one) and not a function of any. `power` remembers
-    of which quantity it is a power and times what, so that the square of `c * sqrt(s)` is `c ^ 2 * s`.
+    `power` remembers of which quantity it is a power and times what, so that the square of `c * sqrt(s)` is `c ^ 2 * s`.
     """
 
     features: dict[str, Form]
     kind: str
-    derived: bool = True
     power: tuple[Featured, float, Plated] | None = None
 
     @property

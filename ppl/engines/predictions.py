@@ -1,13 +1,12 @@
 """Predictions: variables that took no part in inference, from the posterior of those that they depend on.
 
-In closed form where there is one: known parameters, an affine mean with a known precision, a probability that is itself a
-latent variable. None means that draws have to tell.
+In closed form where there is one: known parameters, an affine mean with a known precision, a probability that is an affine
+function of latent variables. None means that draws have to tell.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
@@ -17,9 +16,10 @@ from ppl.compiler.expectations import Layout, Moments, form_value, ready_form, v
 from ppl.compiler.forms import Form
 from ppl.compiler.lowering import LatentEvaluator, Mixed, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
-from ppl.compiler.quantities import Featured, Gaussian, NotConjugate
+from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.factors.registry import factor
-from ppl.graph.references import statement_uses
+from ppl.graph.evaluate import Evaluator
+from ppl.graph.references import statement_uses, uses
 from ppl.semantics import typed
 
 Full = Callable[[Plated], np.ndarray]
@@ -36,7 +36,7 @@ def closed_prediction(
 ) -> tuple[str, dict[str, np.ndarray]] | None:
     """Family and parameters of the prediction of a variable over all its plates.
 
-    `mean_of` gives posterior means of latent variables, over their latent members.
+    `mean_of` gives posterior means of latent variables.
     """
     statement = _plain_statement(name, plan)
     if statement is None:
@@ -60,14 +60,37 @@ def closed_prediction(
 
     if all(isinstance(v, Plated) for v in arguments.values()):
         return kind.family, kind.reported(**{k: full(v) for k, v in arguments.items()})
-    precision, mean, p = arguments.get("precision"), arguments.get("mean"), arguments.get("p")
+    precision, mean = arguments.get("precision"), arguments.get("mean")
     if kind.name == "Normal" and isinstance(precision, Plated) and isinstance(mean, Gaussian):
         centre, variance = affine_moments(mean.affine, moments, layout)
         return "Normal", {"mean": full(centre), "sd": np.sqrt(full(variance) + 1.0 / full(precision))}
-    if kind.name in ("Bernoulli", "Categorical") and isinstance(p, Featured):
-        expected = _mean_probability(p, full, mean_of)
-        return None if expected is None else (kind.family, {"p": expected})
+    if kind.name in ("Bernoulli", "Categorical") and _is_affine(call.arguments["p"], plan):
+        means = {n: mean_of(n) for n, _ in uses(call.arguments["p"]) if n in plan.latents}
+        at_means = Evaluator(plan.bound.sizes, {**plan.bound.values, **means})
+        return kind.family, {"p": full(at_means.evaluate(call.arguments["p"], loops))}
     return None
+
+
+def _is_affine(e: typed.TypedExpression, plan: Plan) -> bool:
+    """Whether the expected value of an expression is its value at the means of the latent variables: sums and known multiples."""
+    match e:
+        case typed.VariableReference() | typed.Constant():
+            return True
+        case typed.Indexed(base=base, indices=indices):
+            return _is_affine(base, plan) and all(_is_known(i, plan) for i in indices)
+        case typed.Stack(items=items):
+            return all(_is_affine(i, plan) for i in items)
+        case typed.Apply(function="add" | "subtract" | "negate", arguments=arguments):
+            return all(_is_affine(a, plan) for a in arguments)
+        case typed.Apply(function="multiply", arguments=(a, b)):
+            return (_is_known(a, plan) and _is_affine(b, plan)) or (_is_known(b, plan) and _is_affine(a, plan))
+        case typed.Apply(function="divide", arguments=(a, b)):
+            return _is_affine(a, plan) and _is_known(b, plan)
+    return _is_known(e, plan)
+
+
+def _is_known(e: typed.TypedExpression, plan: Plan) -> bool:
+    return not any(name in plan.latents for name, _ in uses(e))
 
 
 def _plain_statement(name: str, plan: Plan) -> typed.RandomStatement | None:
@@ -77,16 +100,3 @@ def _plain_statement(name: str, plan: Plan) -> typed.RandomStatement | None:
     plain = all(isinstance(i, typed.IndexReference) for i in first.indices) and all(s.low is None and s.high is None for s in first.loops)
     free = not any(used in plan.predicted or used in plan.definitions for used, _ in statement_uses(first))
     return first if len(statements) == 1 and plain and free else None
-
-
-def _mean_probability(p: Featured, full: Full, mean_of: Callable[[str], np.ndarray]) -> np.ndarray | None:
-    """E[p] where p is a Beta or Dirichlet variable itself, not a function of one."""
-    form = p.form("log")
-    if p.derived or len(form.terms) != 1:
-        return None
-    (term,) = form.terms
-    value: Any = Plated((), np.asarray(mean_of(term.variable)))
-    for index in term.index:
-        if index.rank == 0:
-            value = value.take(0, index)
-    return full(value)

@@ -23,7 +23,6 @@ from ppl.compiler.rows import probabilities
 from ppl.engines.draws import drawn_variable, posterior_evaluator, whole, wide
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
-from ppl.families.registry import FAMILIES
 from ppl.graph.references import statement_uses
 from ppl.results.belief import Belief
 
@@ -172,15 +171,12 @@ class Reporter:
         largest = max(int(np.prod(bound.shape(v), dtype=int)) for v in bound.model.variables.values())
         return int(np.clip(LARGEST_DRAWS // max(largest, 1), 200, DRAWS))
 
-    def latent_mean(self, name: str) -> np.ndarray:
-        return np.asarray(FAMILIES[self.plan.latents[name].family].mean(self.latent_params(name)))
-
     def draws_of(self, name: str) -> np.ndarray:
         return drawn_variable(name, self.posterior_draws, self.draws)
 
     def predicted(self, name: str) -> Belief:
         moments, layout = self.run.state["moments"], self.run.program.layout
-        closed = closed_prediction(name, self.plan, moments, layout, self.latent_mean)
+        closed = closed_prediction(name, self.plan, moments, layout, lambda n: np.asarray(self.believe(n).mean))
         if closed is not None:
             family, params = closed
             return self.with_observed(Belief(name, family, params, members=self.members(name)))

@@ -135,3 +135,11 @@ def test_what_has_no_answer_yet_says_so(text: str, data: dict, code: str) -> Non
     with pytest.raises(ppl.AimError) as refused:
         model.fit(data)
     assert [d.code for d in refused.value.diagnostics] == [code]
+
+
+def test_a_probability_that_is_affine_in_what_is_latent_is_predicted_exactly() -> None:
+    posterior = ppl.parse(
+        "model m:\n    p ~ Beta(1, 1)\n    for n in N: x[n] ~ Bernoulli(1 - p)\n    for n in N: c[n] ~ Categorical([p, 1 - p])\n"
+    ).fit(x=[1, 1, None, 0], c=[0, None, 1, 1])
+    assert posterior["x"].mean[2] == pytest.approx(5 / 8, abs=1e-12)
+    np.testing.assert_allclose(posterior["c"].params["p"][1], [3 / 8, 5 / 8], atol=1e-12)
