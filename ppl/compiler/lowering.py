@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, indices, known, running
+from ppl.arrays.plated import Plated, indices, known, running, shift
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.forms import Form
 from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable, latent_reference
@@ -198,8 +198,7 @@ class LatentEvaluator(Evaluator):
             raise NotConjugate(f"a slice of `{statement.variable}`, which is defined in a plate")
         loops: dict[str, Plated] = {}
         for place, index in zip(statement.indices, indices, strict=False):
-            if isinstance(place, typed.IndexReference):
-                loops[place.name] = index
+            loops.update(_bound_loop(place, index))
         left = {}
         for loop in statement.loops:
             if loop.name not in loops:
@@ -229,6 +228,18 @@ class LatentEvaluator(Evaluator):
         if holds.any() and not holds.all():
             raise Mixed(condition.map(lambda a: a != 0))
         return then if holds.all() else otherwise
+
+
+def _bound_loop(place: typed.TypedExpression, index: Plated) -> dict[str, Plated]:
+    """The loop's index where a definition of `m[t]`, `m[t + 1]` or `m[0]` is asked for `m[index]`."""
+    match place:
+        case typed.IndexReference(name=name):
+            return {name: index}
+        case typed.Constant() | typed.Member():
+            return {}
+        case typed.Apply(function="add" | "subtract" as sign, arguments=(typed.IndexReference(name=name), typed.Constant(value=by))):
+            return {name: shift(index, -int(by) if sign == "add" else int(by))}
+    raise NotConjugate("a definition at a computed index")
 
 
 def wide(mask: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated
+from ppl.arrays.plated import Plated, known
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import PREDICTED
@@ -18,7 +18,6 @@ from ppl.compiler.plan import Plan, random_statements
 from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES
 from ppl.graph.bound import BoundModel
-from ppl.graph.evaluate import Evaluator
 from ppl.semantics import typed
 
 DRAW = "draw"
@@ -37,7 +36,7 @@ def draw_statement(
     plain = {k: np.asarray(v.arranged(tuple(sizes), sizes), float) for k, v in arguments.items()}
     drawn = np.asarray(FAMILIES[kind.family].sample(kind.reported(**plain), rng, ()), float)
     array = _array_of(statement.variable, evaluator, draws)
-    place = tuple(evaluator.index(i, None, loops).arranged(tuple(loops)) for i in statement.indices)
+    place = place_of(statement, evaluator, loops)
     target = (slice(None), *place)
     if settled is not None:
         drawn = np.where(wide(settled[place], drawn.ndim - 1), array[target], drawn)
@@ -62,15 +61,24 @@ def wide(mask: np.ndarray, ndim: int) -> np.ndarray:
     return mask.reshape(mask.shape + (1,) * max(0, ndim - mask.ndim))
 
 
-def whole(name: str, evaluator: Evaluator) -> Any:
-    """A variable over all its plates, as axes of its value."""
-    return evaluator.reference(name, (), None)
-
-
 def drawn_variable(name: str, evaluator: LatentEvaluator, draws: int) -> np.ndarray:
     """The draws of a random or deterministic variable, those first."""
-    lengths = evaluator.bound.shape(evaluator.bound.model.variables[name])
-    return np.broadcast_to(whole(name, evaluator).arranged((DRAW,)), (draws, *lengths)) * 1.0
+    shape = (draws, *evaluator.bound.shape(evaluator.bound.model.variables[name]))
+    if name not in evaluator.definitions:
+        return np.broadcast_to(known(evaluator.values[name]).arranged((DRAW,)), shape) * 1.0
+    array = np.full(shape, np.nan)
+    for statement in evaluator.definitions[name]:
+        loops = evaluator.loops_of(statement)
+        value = evaluator.evaluate(statement.value, loops)
+        sizes = {DRAW: draws, **{n: i.data.shape[0] for n, i in loops.items()}}
+        array[(slice(None), *place_of(statement, evaluator, loops))] = value.arranged(tuple(sizes), sizes)
+    return array
+
+
+def place_of(statement: typed.TypedStatement, evaluator: LatentEvaluator, loops: dict[str, Plated]) -> tuple[np.ndarray, ...]:
+    """Where a statement's members stand in the array of its variable."""
+    sizes = {n: i.data.shape[0] for n, i in loops.items()}
+    return tuple(evaluator.index(i, None, loops).arranged(tuple(loops), sizes) for i in statement.indices)
 
 
 # ------------------------------------------------------------------ from the blocks of a posterior

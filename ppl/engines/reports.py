@@ -14,13 +14,14 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, running
 from ppl.compiler.blocks import Block
+from ppl.compiler.forms import Form
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import PREDICTED
 from ppl.compiler.lowering import LatentEvaluator, Mixed
 from ppl.compiler.plan import Plan
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rows import probabilities
-from ppl.engines.draws import drawn_variable, posterior_evaluator, whole, wide
+from ppl.engines.draws import drawn_variable, place_of, posterior_evaluator, wide
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
 from ppl.graph.references import statement_uses
@@ -137,27 +138,35 @@ class Reporter:
         return False
 
     def deterministic(self, name: str) -> Belief:
-        affine = None if self.depends_on(name, set(self.plan.predicted)) else self.affine(name)
-        if isinstance(affine, Plated):
-            return Belief(name, "Delta", {"value": np.asarray(affine.data, float)})
-        if affine is None:
+        moments = None if self.depends_on(name, set(self.plan.predicted)) else self.affine_moments(name)
+        if moments is None:
             return Belief(name, "Draws", {}, draws=self.draws_of(name))
-        dims = tuple(f"axis {k}" for k in range(affine.rank))
-        sizes = dict(zip(dims, affine.affine.shape, strict=True))
-        form = affine.affine
-        for dim, size in sizes.items():
-            form = form.take(0, running(dim, 0, size))
-        mean, variance = affine_moments(form, self.run.state["moments"], self.run.program.layout)
-        sd = np.sqrt(np.maximum(np.asarray(variance.arranged(dims, sizes)), 0.0))
-        return Belief(name, "Normal", {"mean": np.asarray(mean.arranged(dims, sizes)), "sd": sd})
+        mean, sd = moments
+        return Belief(name, "Normal", {"mean": mean, "sd": sd}) if np.any(sd) else Belief(name, "Delta", {"value": mean})
 
-    def affine(self, name: str) -> Gaussian | Plated | None:
-        """The variable as an affine function of Normals over all its plates, or its known value, where it is one."""
-        try:
-            value = whole(name, LatentEvaluator(self.plan.bound, self.plan.latents, self.plan.definitions))
-        except (NotConjugate, Mixed):
-            return None
-        return value if isinstance(value, Gaussian | Plated) and not value.dims else None
+    def affine_moments(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
+        """Mean and sd over all plates, where every statement of the variable is known or an affine function of Normals."""
+        shape = self.plan.bound.shape(self.plan.bound.model.variables[name])
+        mean, sd = np.full(shape, np.nan), np.full(shape, np.nan)
+        for statement in self.plan.definitions[name]:
+            evaluator = LatentEvaluator(self.plan.bound, self.plan.latents, self.plan.definitions)
+            loops = evaluator.loops_of(statement)
+            try:
+                value = evaluator.evaluate(statement.value, loops)
+            except (NotConjugate, Mixed):
+                return None
+            if evaluator.enumerations or not isinstance(value, Gaussian | Plated):
+                return None
+            form = value.affine if isinstance(value, Gaussian) else Form(value)
+            sizes = {n: i.data.shape[0] for n, i in loops.items()}
+            for k, size in enumerate(form.shape):
+                sizes[f"axis {k}"] = size
+                form = form.take(0, running(f"axis {k}", 0, size))
+            centre, variance = affine_moments(form, self.run.state["moments"], self.run.program.layout)
+            place = place_of(statement, evaluator, loops)
+            mean[place] = centre.arranged(tuple(sizes), sizes)
+            sd[place] = np.sqrt(np.maximum(variance.arranged(tuple(sizes), sizes), 0.0))
+        return mean, sd
 
     # ------------------------------------------------------------ draws and predictions
     @cached_property

@@ -143,3 +143,15 @@ def test_a_probability_that_is_affine_in_what_is_latent_is_predicted_exactly() -
     ).fit(x=[1, 1, None, 0], c=[0, None, 1, 1])
     assert posterior["x"].mean[2] == pytest.approx(5 / 8, abs=1e-12)
     np.testing.assert_allclose(posterior["c"].params["p"][1], [3 / 8, 5 / 8], atol=1e-12)
+
+
+def test_a_definition_one_step_on_is_found_at_its_index() -> None:
+    """`s[t + 1] = …` beside `s[0] = …`: each reference takes the statement that defines its member."""
+    posterior = ppl.parse(
+        "model m:\n    input u: real[T]\n    a ~ Normal(0, 1)\n    b ~ Normal(0, 1)\n    s[0] = b\n    for t in T: s[t + 1] = a * u[t]\n"
+        "    for t in T: y[t] ~ Normal(s[t + 1], 1)\n    w ~ Normal(s[0], 1)\n    v ~ Normal(s[2], 1)\n"
+    ).fit(u=[1, 2, 3], y=[0.5, 1, 2], w=0.3, v=1)
+    design = np.array([[1, 0], [2, 0], [3, 0], [0, 1], [2, 0]])
+    mean = np.linalg.solve(np.eye(2) + design.T @ design, design.T @ [0.5, 1, 2, 0.3, 1])
+    np.testing.assert_allclose([posterior["a"].mean, posterior["b"].mean], mean, atol=1e-12)
+    np.testing.assert_allclose(posterior["s"].mean, [mean[1], *(mean[0] * np.array([1, 2, 3]))], atol=1e-12)
