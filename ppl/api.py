@@ -5,6 +5,8 @@ Nothing here computes. JAX is imported when something is fitted, never before.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ppl.semantics.check import check
 from ppl.semantics.typed import Approximation, TypedFile, TypedModel
-from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+from ppl.source.diagnostics import AimError, Diagnostic, Findings, did_you_mean, in_order
 from ppl.source.library import library_folder
 from ppl.source.reading import read_source
 from ppl.source.text import SourceText
@@ -49,10 +51,27 @@ def load_file(path: str | Path) -> SourceFile:
 def check_source(source: SourceText, folder: Path | None) -> SourceFile:
     """A checked source. Raises `AimError` with every mistake of it at once."""
     parsed, findings = parse_text(source)
-    findings.raise_errors()  # a tree with holes would only lead to unknown names
+    if findings.errors:
+        raise AimError(in_order([*findings.errors, *_beside(findings, parsed, folder)]))
     typed = check(parsed, findings, load_import=lambda module: find_import(module, folder))
     findings.raise_errors()
     return SourceFile(source, folder, parsed, typed, findings.warnings)
+
+
+def _beside(syntax: Findings, parsed: tree.File, folder: Path | None) -> list[Diagnostic]:
+    """Other mistakes of a file whose tree has holes: all but those that speak of a name on a broken line, or stand on one."""
+    lines = {d.span.line for d in syntax.errors if d.span is not None}
+    source = next((d.span.source for d in syntax.errors if d.span is not None), None)
+    if source is None:
+        return []
+    broken = {word for line in lines for word in re.findall(r"\w+", source.line(line))}
+    found = Findings()
+    check(parsed, found, load_import=lambda module: find_import(module, folder))
+    return [
+        d
+        for d in found.errors
+        if d.span is not None and d.span.line not in lines and not broken & set(re.findall(r"`(\w+)", d.message)) and "`_`" not in d.message
+    ]
 
 
 def find_import(module: str, folder: Path | None) -> SourceText | None:
@@ -161,6 +180,8 @@ class Model:
         from ppl.graph.binding import bind
         from ppl.graph.readers import as_dataset
 
+        if data is not None and "data" in self.typed.variables and not hasattr(data, "keys"):
+            values, data = {**values, "data": data}, None  # a variable of this name
         given = [*datasets, *([] if data is None else [as_dataset(data)])]
         return bind(self.typed, given, settings=values)
 
@@ -185,7 +206,6 @@ class Model:
     def explain(
         self,
         data: Any = None,
-        /,
         *,
         engine: str | None = None,
         approximation: str | None = None,
@@ -203,11 +223,10 @@ class Model:
     def fit(
         self,
         data: Any = None,
-        /,
         *,
         engine: str | None = None,
         seed: int = 0,
-        progress: Callable[[int, float], None] | None = None,
+        progress: Callable[[int, float], None] | bool | None = None,
         dtype: Any = None,
         iterations: int | None = None,
         tolerance: float | None = None,
@@ -220,8 +239,8 @@ class Model:
         """The posterior given inputs, observations, parameters and sizes by name.
 
         What is given here overrides `use` in the file. `dtype` is float64 unless given; `start` gives states of discrete variables
-        to begin from; `progress(sweeps, elbo)` is called now and then. Raises `AimError` where the model, the data or the engine
-        do not fit each other.
+        to begin from; `progress(sweeps, elbo)` is called now and then (True prints). Raises `AimError` where the model, the data or the
+        engine do not fit each other.
         """
         plan = self.explain(data, engine=engine, approximation=approximation, datasets=datasets, **values)
         from ppl.engines.fitting import fit_plan
@@ -234,11 +253,11 @@ class Model:
             restarts=restarts,
             dtype=dtype,
             start=dict(start) if start else None,
-            progress=progress,
+            progress=_print_progress if progress is True else progress or None,
         )
 
     # ------------------------------------------------------------ other questions
-    def graph(self, data: Any = None, /, *, datasets: Sequence[Dataset] = (), **values: Any) -> FactorGraph:
+    def graph(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> FactorGraph:
         """The factor graph; with data, what is observed is shaded and sizes are written at the plates."""
         from ppl.graph.factor_graph import build
 
@@ -256,13 +275,21 @@ class Model:
         refuse_unsupported(self.typed)
         return prior_draws(self.bind(datasets=datasets, **values), n, seed=seed)
 
-    def log_density(self, data: Any = None, /, **values: Any) -> float:
+    def do(self, **values: Any) -> Model:
+        """The model with those variables set by intervention. Raises AimError: not supported yet."""
+        raise AimError([Diagnostic("AIM0731", f"`do({', '.join(values)})` is not supported yet")])
+
+    def log_density(self, data: Any = None, **values: Any) -> float:
         """The log joint in nats at a full assignment of the random variables."""
         from ppl.compiler.plan import refuse_unsupported
         from ppl.engines.sampling import log_joint
 
         refuse_unsupported(self.typed)
         return log_joint(self.bind(data, **values))
+
+
+def _print_progress(sweeps: int, elbo: float) -> None:
+    print(f"sweep {sweeps}: bound {elbo:.6f}", file=sys.stderr)
 
 
 def run_tests(path: str | Path) -> list[TestResult]:

@@ -20,13 +20,15 @@ from ppl.source.diagnostics import Findings
 class Dataset:
     """Values with the name that messages show (`data.json`); `strict` where a name that the model lacks is an error.
 
-    `dims` names the axes of those arrays whose source does so; they are then put in the order of the model's.
+    `dims` names the axes of those arrays whose source does so; they are then put in the order of the model's. `lines` has the
+    line of the file for each row of a table that was read from text.
     """
 
     name: str
     values: dict[str, np.ndarray] = field(repr=False)
     strict: bool = True
     dims: dict[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    lines: tuple[int, ...] = field(default=(), repr=False)
 
 
 class Irregular(ValueError):

@@ -19,13 +19,17 @@ _ENTRY = re.compile(r"^(?P<name>[^\[\]]+)\[(?P<indices>[^\[\]]+)\]$")
 
 @dataclass(frozen=True)
 class Given:
-    """A value as it was given, for a whole variable or for an entry of it: `written` is `y[0]`, `indices` then `("0",)`."""
+    """A value as it was given, for a whole variable or for an entry of it: `written` is `y[0]`, `indices` then `("0",)`.
+
+    `lines` has the line of the file for each entry of the first axis, where the value is a column of a text table.
+    """
 
     written: str
     variable: Variable
     value: np.ndarray = field(repr=False)
     where: str
     indices: tuple[str, ...] = ()
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,7 @@ def _addressed(model: TypedModel, written: str, value: np.ndarray, dataset: Data
         findings.error("AIM0611", f"`{written}` has {len(indices)} indices, but {name} has {axes}", None, where=dataset.name)
         return None
     dims = dataset.dims.get(written)
-    return Given(written, variable, _in_order(value, variable, dims) if dims else value, dataset.name, indices)
+    return Given(written, variable, _in_order(value, variable, dims) if dims else value, dataset.name, indices, dataset.lines)
 
 
 def _from_file(variable: Variable, findings: Findings) -> Given | None:
@@ -111,11 +115,11 @@ def _from_file(variable: Variable, findings: Findings) -> Given | None:
         return None
     columns = list(dataset.values.values())
     if variable.name in dataset.values:
-        return Given(variable.name, variable, dataset.values[variable.name], dataset.name)
+        return Given(variable.name, variable, dataset.values[variable.name], dataset.name, lines=dataset.lines)
     if len({column.shape for column in columns}) != 1:
         return None
     alone = len(columns) == 1 and len(variable.type.axes) == 1
-    return Given(variable.name, variable, columns[0] if alone else np.stack(columns, axis=-1), dataset.name)
+    return Given(variable.name, variable, columns[0] if alone else np.stack(columns, axis=-1), dataset.name, lines=dataset.lines)
 
 
 def _in_order(value: np.ndarray, variable: Variable, dims: tuple[str, ...]) -> np.ndarray:

@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from ppl.graph.dataset import Dataset, from_mapping
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 _COLUMN_OF_MATRIX = re.compile(r"^(?P<name>.+)\[(?P<column>\d+)\]$")
+_MISSING = ("", "NA", "N/A", "nan", "NaN", "null", "NULL", "None")  # cells of text tables in which nothing was measured
 
 
 def read(path: str | Path) -> Dataset:
@@ -97,40 +99,43 @@ def _unrepeated(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _csv(path: Path, name: str) -> Dataset:
-    """A table with a line of names on top; an empty cell is missing; `,`, `;` or a tab between cells, whichever the first line has."""
+    """A table with a line of names on top; an empty cell or `NA` is missing; between cells `,`, `;` or a tab, what the first line has."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = file.readline()
         file.seek(0)
         try:
-            rows = [row for row in csv.reader(file, delimiter=max(",;\t", key=header.count)) if row]
+            reader = csv.reader(file, delimiter=max(",;\t", key=header.count))
+            numbered = [(reader.line_num, row) for row in reader if row]
         except csv.Error as error:
             raise _problem("AIM0601", name, f"this is not CSV: {error}") from error
-    if not rows:
+    if not numbered:
         raise _problem("AIM0601", name, "the table is empty", "its first line holds the names of the columns")
+    lines, rows = zip(*numbered, strict=True)
     names = [cell.strip() for cell in rows[0]]
-    for number, row in enumerate(rows[1:], start=2):
+    for line, row in zip(lines[1:], rows[1:], strict=True):
         if len(row) != len(names):
-            raise _problem("AIM0602", name, f"row {number} has {len(row)} cells, the first row names {len(names)} columns")
+            raise _problem("AIM0602", name, f"row {line} has {len(row)} cells, the first row names {len(names)} columns")
     twice = next((column for column in names if column and names.count(column) > 1), None)
     if twice is not None:
         raise _problem("AIM0603", name, f"two columns are called `{twice}`")
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(names)
-    return _from_columns({column: _cells(cells) for column, cells in zip(names, columns, strict=True) if column}, name)
+    table = _from_columns({column: _cells(cells) for column, cells in zip(names, columns, strict=True) if column}, name)
+    return replace(table, lines=lines[1:])
 
 
 def _cells(cells: Sequence[str]) -> np.ndarray:
-    """Numbers where every cell that is not empty is one, 0 and 1 for truth values, otherwise texts."""
+    """Numbers where every cell that is not missing is one, 0 and 1 for truth values, otherwise texts."""
     try:
         return np.array(cells, dtype=np.float64)
     except ValueError:
-        stripped = [cell.strip() for cell in cells]
+        texts = [None if cell in _MISSING else cell for cell in map(str.strip, cells)]
     try:
-        return np.array([cell or "nan" for cell in stripped], dtype=np.float64)
+        return np.array([text or "nan" for text in texts], dtype=np.float64)
     except ValueError:
-        lowered = [cell.lower() for cell in stripped]
-    if set(lowered) <= {"true", "false", ""}:
-        return np.array([{"true": 1.0, "false": 0.0}.get(cell, np.nan) for cell in lowered])
-    return np.array([cell or None for cell in stripped], dtype=object)
+        truths = [text and {"true": 1.0, "false": 0.0}.get(text.lower(), text) for text in texts]
+    if all(truth is None or isinstance(truth, float) for truth in truths):
+        return np.array(truths, dtype=np.float64)
+    return np.array(texts, dtype=object)
 
 
 def _npz(path: Path, name: str) -> Dataset:
@@ -139,8 +144,8 @@ def _npz(path: Path, name: str) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as archive:
             return from_mapping({key: archive[key] for key in archive.files}, name)
-    except (ValueError, zipfile.BadZipFile, AttributeError) as error:
-        raise _problem("AIM0601", name, f"this is not an archive of arrays: {error}", "write it with numpy.savez") from error
+    except (ValueError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise _problem("AIM0601", name, "this is not an archive of arrays of numbers or texts", "write it with numpy.savez") from error
 
 
 def _parquet(path: Path, name: str) -> Dataset:

@@ -136,10 +136,24 @@ def _ordinal_of(word: str, index_set: IndexSet | None) -> int | None:
 
 # ------------------------------------------------------------------ numbers and members
 def _refuse_text(item: Given, value: np.ndarray, report: Report) -> None:
-    place = first(np.vectorize(lambda entry: isinstance(entry, str), otypes=[bool])(value))
-    word = value[place]
-    hint = "a missing value is null, or an empty cell" if word.lower() in ("na", "n/a", "nan", "none", "null", "?", ".", "-") else ""
-    report("AIM0613", f"{place_text(item.variable, place, item.indices)} is the text `{word}`, but a number is expected", hint)
+    """The first text; in a column of a text table, where the numbers beside a text are texts too, the first that is no number."""
+    texts = np.vectorize(lambda entry: isinstance(entry, str), otypes=[bool])(value)
+    strange = texts & ~np.vectorize(_is_numeral, otypes=[bool])(value) if item.lines else texts
+    place = first(strange)
+    word, row = value[place], f" in row {item.lines[place[0]]}" if item.lines else ""
+    if item.lines:
+        hint = "leave the cell empty where the value is missing"
+    else:
+        hint = "a missing value is null, or an empty cell" if word.lower() in ("na", "n/a", "nan", "none", "null", "?", ".", "-") else ""
+    report("AIM0613", f"{place_text(item.variable, place, item.indices)}{row} is the text `{word}`, but a number is expected", hint)
+
+
+def _is_numeral(entry: object) -> bool:
+    try:
+        float(str(entry))
+    except ValueError:
+        return False
+    return True
 
 
 def _ordinals(item: Given, value: np.ndarray, sizes: Mapping[str, int], report: Report) -> np.ndarray | None:

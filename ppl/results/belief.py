@@ -6,7 +6,7 @@ Entries that were observed stand at their values with sd 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,8 @@ class Belief:
     """What is believed of a variable; arrays have its plates first.
 
     `family` is a name of the language, or "Draws" or "Delta". `members` are the names of a Categorical's states.
-    `observed` marks the entries that were given, `values` holds them.
+    `observed` marks the entries that were given, `values` holds them. `moments` are the mean and the variance where they are
+    known better than by the draws.
     """
 
     name: str
@@ -29,6 +30,28 @@ class Belief:
     observed: np.ndarray | None = field(default=None, repr=False)
     values: np.ndarray | None = field(default=None, repr=False)
     draws: np.ndarray | None = field(default=None, repr=False)
+    moments: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+
+    @property
+    def plates(self) -> tuple[int, ...]:
+        """The lengths of the plates."""
+        if self.draws is not None:
+            return self.draws.shape[1:]
+        name = next(iter(self.params))
+        inner = FAMILIES[self.family].parameter_rank.get(name, 0) if self.family in FAMILIES else 0
+        shape = np.shape(self.params[name])
+        return shape[: len(shape) - inner]
+
+    def at(self, place: tuple[int, ...]) -> Belief:
+        """The belief in one entry of the plates, which computes nothing for the others."""
+        return replace(
+            self,
+            params={name: np.asarray(value)[place] for name, value in self.params.items()},
+            draws=self.draws[:, *place] if self.draws is not None else None,
+            moments=(self.moments[0][place], self.moments[1][place]) if self.moments is not None else None,
+            observed=None,
+            values=None,
+        )
 
     @property
     def mean(self) -> np.ndarray:
@@ -56,6 +79,8 @@ class Belief:
 
     def quantile(self, q: Any) -> np.ndarray:
         """The q-quantile of each entry; an array of q adds a first axis."""
+        if np.any(np.asarray(q) < 0) or np.any(np.asarray(q) > 1):
+            raise ValueError(f"a quantile is asked for at a probability between 0 and 1; {q} is not")
         if np.ndim(q):
             return np.stack([self.quantile(float(one)) for one in np.asarray(q)])
         if self.draws is not None:
@@ -98,6 +123,8 @@ class Belief:
 
     # ------------------------------------------------------------ parts
     def _moment(self, which: str) -> np.ndarray:
+        if self.moments is not None:
+            return self.moments[0 if which == "mean" else 1]
         if self.draws is not None:
             return self.draws.mean(axis=0) if which == "mean" else self.draws.var(axis=0)
         if self.family == "Delta":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,13 @@ class MixtureBelief(Belief):
 
     weights: np.ndarray | None = None
     components: tuple[Belief, ...] = ()
+
+    @property
+    def plates(self) -> tuple[int, ...]:
+        return self.components[0].plates
+
+    def at(self, place: tuple[int, ...]) -> MixtureBelief:
+        return replace(self, components=tuple(c.at(place) for c in self.components))
 
     def _each(self, values: list[np.ndarray]) -> np.ndarray:
         assert self.weights is not None

@@ -11,6 +11,7 @@ import numpy as np
 
 from ppl.results.belief import Belief
 from ppl.results.summary import Table, summarise
+from ppl.source.diagnostics import AimError, Diagnostic
 
 STATUSES = ("exact", "converged", "iteration limit", "not finite")
 
@@ -83,6 +84,15 @@ class Posterior:
     def summary(self, *, rows: int | None = None) -> Table:
         """Mean, sd and 95 % interval of every belief; `rows` limits the entries shown of each."""
         return summarise({name: self[name] for name in self.names}, rows=rows)
+
+    def predict(self, name: str | None = None, **values: Any) -> dict[str, np.ndarray]:
+        """Predictive draws. Raises AimError: not supported yet."""
+        text = "`predict` is not supported yet"
+        raise AimError([Diagnostic("AIM0731", text, None, "give the new rows with missing outcomes to `fit`: they are predicted")])
+
+    def update(self, **values: Any) -> Posterior:
+        """A posterior with this one as the prior. Raises AimError: not supported yet."""
+        raise AimError([Diagnostic("AIM0731", "`update` is not supported yet", None, "fit all data together")])
 
     def __str__(self) -> str:
         return f"{self.model}: {self.status}, elbo {self.elbo:.6g} nats\n{self.summary(rows=12)}"

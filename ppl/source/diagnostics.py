@@ -98,7 +98,12 @@ class Findings:
     def raise_errors(self) -> None:
         """Raise everything found, in the order of the source, if anything of it is an error."""
         if self.errors:
-            raise AimError(sorted(self.errors, key=lambda d: d.span.start if d.span else -1))
+            raise AimError(in_order(self.errors))
+
+
+def in_order(diagnostics: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """Those without a place first, the others in the order of the source."""
+    return sorted(diagnostics, key=lambda d: d.span.start if d.span else -1)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

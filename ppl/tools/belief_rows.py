@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
 
 FULL, SHORTENED = 12, 6  # as many entries are shown in full; of more, the first so many
 PROBABILITIES = 4  # of a categorical entry, the most probable so many
-INNER_AXES = {  # a parameter whose last axes are those of one value, and how many
-    "Categorical": ("p", 1),
-    "Dirichlet": ("concentration", 1),
-    "MvNormal": ("mean", 1),
-    "Multinomial": ("p", 1),
-    "Wishart": ("scale", 2),
-}
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ class Labels:
 
 def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
     """The rows of one belief."""
-    plates = plate_shape(belief)
+    plates = belief.plates
     hidden = belief.observed.reshape(plates) if belief.observed is not None else np.zeros(plates, bool)
     open_places = np.argwhere(~hidden)
     shown = open_places if len(open_places) <= FULL else open_places[:SHORTENED]
@@ -63,31 +56,11 @@ def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
         yield _census(belief, hidden)
     else:
         for place in shown:
-            yield from _entry(_at(belief, tuple(map(int, place))), labels, tuple(map(int, place)))
+            yield from _entry(belief.at(tuple(map(int, place))), labels, tuple(map(int, place)))
         if len(shown) < len(open_places):
             yield Row("", f"… {len(open_places) - len(shown)} more; all means", _range(belief, hidden))
     if hidden.any():
         yield Row("", f"({int(hidden.sum())} observed)")
-
-
-def plate_shape(belief: Belief) -> tuple[int, ...]:
-    """The shape of the plates: that of the parameters without the axes of one value."""
-    if belief.draws is not None:
-        return belief.draws.shape[1:]
-    parameter, inner = INNER_AXES.get(belief.family, (next(iter(belief.params)), 0))
-    shape = np.shape(belief.params[parameter])
-    return shape[: len(shape) - inner]
-
-
-def _at(belief: Belief, place: tuple[int, ...]) -> Belief:
-    """The belief in one entry of the plates, so that nothing is computed for the others."""
-    return replace(
-        belief,
-        params={name: np.asarray(value)[place] for name, value in belief.params.items()},
-        draws=belief.draws[:, *place] if belief.draws is not None else None,
-        observed=None,
-        values=None,
-    )
 
 
 # ------------------------------------------------------------------ one entry
@@ -137,6 +110,8 @@ def family_text(belief: Belief) -> str:
         return "known"
     if belief.family == "Normal":
         return "Normal"  # its parameters are the columns
+    if belief.family == "Mixture":
+        return f"mixture of {len(belief.params['weights'])}"
     few = {name: np.asarray(value) for name, value in belief.params.items() if np.size(value) == 1}
     inside = ", ".join(f"{name} = {number(float(value.reshape(())))}" for name, value in few.items())
     return f"{belief.family}({inside})" if inside else belief.family

@@ -10,6 +10,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+import ppl
 from ppl.graph.dataset import Dataset
 from ppl.graph.readers import as_dataset, read
 from ppl.source.diagnostics import AimError
@@ -89,6 +90,27 @@ def test_truth_values_are_zero_and_one(tmp_path):
     np.testing.assert_array_equal(data.values["y"], [1, np.nan])
 
 
+@pytest.mark.parametrize("cell", ["NA", "N/A", "nan", "NaN", "null", "NULL", "None", "", " NA "])
+def test_cells_that_say_that_nothing_was_measured_are_missing(tmp_path, cell):
+    path = tmp_path / "data.csv"
+    path.write_text(f"x,group,y\n1,a,true\n{cell},{cell},{cell}\n0,b,false\n")
+    data = read(path)
+    np.testing.assert_array_equal(data.values["x"], [1, np.nan, 0])
+    assert list(data.values["group"]) == ["a", None, "b"]
+    np.testing.assert_array_equal(data.values["y"], [1, np.nan, 0])
+
+
+def test_a_text_among_the_numbers_of_a_table_is_named_with_its_row(tmp_path):
+    coin = ppl.parse("model coin:\n    for n in N:\n        x[n] ~ Bernoulli(0.5)\n")
+    path = tmp_path / "na.csv"
+    path.write_text("x\n1\nNA\n\n0\n?\n")
+    with pytest.raises(AimError) as caught:
+        coin.bind(str(path))
+    (diagnostic,) = caught.value.diagnostics
+    assert diagnostic.message == "x[3] in row 6 is the text `?`, but a number is expected"
+    assert "empty" in diagnostic.hint
+
+
 def test_a_whole_list_may_be_missing():
     np.testing.assert_array_equal(as_dataset({"x": [[1, 2], None, [3, 4]]}).values["x"], [[1, 2], [np.nan, np.nan], [3, 4]])
 
@@ -123,7 +145,8 @@ BAD_FILES = {
     "rows.csv": ("x,y\n1,2\n3\n", "AIM0602", "row 3 has 1 cells"),
     "columns.csv": ("x,x\n1,2\n", "AIM0603", "two columns are called `x`"),
     "empty.csv": ("", "AIM0601", "empty"),
-    "broken.npz": ("no archive", "AIM0601", "not an archive"),
+    "broken.npz": ("no archive", "AIM0601", "not an archive of arrays of numbers"),
+    "empty.npz": ("", "AIM0601", "not an archive"),
     "broken.parquet": ("no table", "AIM0601", "not Parquet"),
     "data.xlsx": ("", "AIM0601", ".csv"),
 }
