@@ -191,16 +191,8 @@ class Model:
         if label in blocks or label is None:
             return blocks.get(label)
         known = [k for k in blocks if k]
-        raise AimError(
-            [
-                Diagnostic(
-                    "AIM0511",
-                    f"`{self.name}` has no approximation `{label}`",
-                    None,
-                    did_you_mean(label, known) or "labels: " + ", ".join(known),
-                )
-            ]
-        )
+        hint = did_you_mean(label, known) or ("labels: " + ", ".join(known) if known else "none of its `approximate` blocks has a label")
+        raise AimError([Diagnostic("AIM0511", f"`{self.name}` has no approximation `{label}`", None, hint)])
 
     # ------------------------------------------------------------ inference
     def explain(

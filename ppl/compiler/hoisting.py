@@ -75,7 +75,7 @@ def _scatter(feature: SecondMoment, dim: str) -> SecondMoment:
         scatter = Plated(centre.dims, np.matmul(np.swapaxes(rows, -1, -2), rows) / offset.sizes[dim])
     else:
         scatter = (residual * residual).mean_dim(dim)
-    spread = scatter if feature.spread is None else feature.spread + scatter
+    spread = scatter if feature.spread is None else _mean(feature.spread, dim) + scatter
     return replace(feature, form=replace(feature.form, offset=centre), spread=spread)
 
 

@@ -17,7 +17,7 @@ from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.forms import Form
 from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable, latent_reference
 from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity, apply_quantity, known_feature
-from ppl.factors.factor import IMPOSSIBLE, Factor
+from ppl.factors.factor import Factor
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator, index_value
@@ -442,5 +442,4 @@ def _feature(value: Any, feature: str, kind: Factor, slot: str) -> Feature:
             raise NotConjugate(f"{refusal}, as the `{slot}` of a {kind.name}") from None
     if feature == "one_hot":
         return value
-    result = known_feature(value, feature)
-    return result.map(lambda a: np.maximum(a, IMPOSSIBLE)) if feature in ("log", "log1m") else result
+    return known_feature(value, feature)

@@ -87,6 +87,8 @@ def _rows(
     mask = settled[place]
     if mask.all():
         return None
+    if not dims:  # a single member, which takes no part
+        return {"": Plated((ROWS,), np.zeros(0, int))}
     where = np.nonzero(mask)
     return {d: Plated((ROWS,), loops[d].data[at]) for d, at in zip(dims, where, strict=True)}
 

@@ -13,6 +13,7 @@ from ppl.compiler.blocks import Block, choose_blocks
 from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable
 from ppl.compiler.lowering import LoweredFactor, lower_statement
 from ppl.compiler.needed import needed_entries
+from ppl.compiler.spot_checks import spot_check
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.semantics import typed
@@ -83,6 +84,11 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) ->
             refusals += error.diagnostics
     if refusals:
         raise AimError(refusals)
+    wrong = spot_check(
+        [s for s in random_statements(model) if s.variable in latents or s.variable in bound.values], bound, latents, definitions
+    )
+    if wrong:
+        raise AimError(wrong)
     blocks = choose_blocks(latents, factors, approximation)
     predicted = tuple(n for n, mask in needed.items() if not np.all(mask | _observed(bound, n)))
     options = dict(approximation.options) if approximation else {}

@@ -15,6 +15,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, known
 from ppl.compiler.forms import Form, constant, select_form, stack_forms
+from ppl.factors.factor import IMPOSSIBLE
 from ppl.graph.functions import apply_known
 
 
@@ -101,15 +102,20 @@ _FEATURES = {
 }
 
 
+def _floored(log: Any) -> Any:
+    """Logarithms of 0 are finite, so that what is impossible and does not happen adds 0."""
+    return np.maximum(log, IMPOSSIBLE)
+
+
 def known_feature(value: Plated, feature: str) -> Plated:
     """A feature of a known value."""
     match feature:
         case "mean" | "value":
             return value.map(lambda a: np.asarray(a, float))
         case "log":
-            return apply_known("log", [value.map(lambda a: np.asarray(a, float))])
+            return apply_known("log", [value.map(lambda a: np.asarray(a, float))]).map(_floored)
         case "log1m":
-            return apply_known("log", [1.0 - value])
+            return apply_known("log", [1.0 - value]).map(_floored)
         case "reciprocal":
             return value.map(lambda a: 1.0 / np.asarray(a, float))
         case "square":
@@ -153,15 +159,17 @@ def _subtract(a: Any, b: Any) -> Quantity:
 def _scaled(q: Quantity, c: Plated) -> Quantity:
     if isinstance(q, Gaussian):
         return Gaussian(q.affine.scale(c))
+    assert isinstance(q, Featured)
+    if np.any(c.data < 0):
+        raise NotConjugate(f"a negative multiple of {q.kind}")
     changes: dict[str, Callable[[Form], Form]] = {
         "mean": lambda f: f.scale(c),
-        "log": lambda f: f + apply_known("log", [c]),
+        "log": lambda f: f + known_feature(c, "log"),
         "reciprocal": lambda f: f.scale(1.0 / c),
     }
-    if isinstance(q, Featured) and q.rank == 2 and c.rank == 0:
+    if q.rank == 2 and c.rank == 0:
         size = q.features["mean"].shape[-1]
         changes["logdet"] = lambda f: f + apply_known("log", [c]) * float(size)
-    assert isinstance(q, Featured)
     base, exponent, factor = _as_power(q)
     return Featured({k: changes[k](f) for k, f in q.features.items() if k in changes}, q.kind, power=(base, exponent, factor * c))
 

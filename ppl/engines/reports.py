@@ -16,12 +16,13 @@ from ppl.arrays.plated import Plated, running
 from ppl.compiler.blocks import Block
 from ppl.compiler.forms import Form
 from ppl.compiler.kinds import kind_of
-from ppl.compiler.latents import PREDICTED
+from ppl.compiler.latents import GAUSSIAN, PREDICTED
 from ppl.compiler.lowering import LatentEvaluator, Mixed
-from ppl.compiler.plan import Plan
+from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rows import probabilities
 from ppl.engines.draws import drawn_variable, place_of, posterior_evaluator, wide
+from ppl.engines.linear import LinearView, linear_view
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
 from ppl.graph.references import statement_uses
@@ -44,7 +45,7 @@ class Reporter:
         """Every variable that is not wholly given, in the order of the model."""
         variables = self.plan.bound.model.variables
         random = {n for n, v in variables.items() if v.role == "random"} - set(self.plan.definitions)
-        derived = {n for n in self.plan.definitions if self.depends_on(n, random)}
+        derived = {n for n in self.plan.definitions if self.reaches({n}, random)}
         reported = set(self.plan.latents) | set(self.plan.predicted) | derived
         return tuple(n for n in variables if n in reported)
 
@@ -124,49 +125,75 @@ class Reporter:
         return Belief(belief.name, belief.family, params, belief.members, observed, given, draws)
 
     # ------------------------------------------------------------ deterministic quantities
-    def depends_on(self, name: str, targets: set[str]) -> bool:
-        """Whether a deterministic variable is computed from any of these, directly or not."""
-        queue, seen = [name], set()
+    def reaches(self, names: set[str], targets: set[str]) -> bool:
+        """Whether any of these variables is among the targets, or is computed from them, directly or not."""
+        queue, seen = list(names), set()
         while queue:
             one = queue.pop()
-            if one in seen:
-                continue
-            seen.add(one)
             if one in targets:
                 return True
-            queue += [used for d in self.plan.definitions.get(one, []) for used, _ in statement_uses(d)]
+            if one not in seen:
+                seen.add(one)
+                queue += [used for d in self.plan.definitions.get(one, []) for used, _ in statement_uses(d)]
         return False
 
     def deterministic(self, name: str) -> Belief:
-        moments = None if self.depends_on(name, set(self.plan.predicted)) else self.affine_moments(name)
-        if moments is None:
+        found = self.affine_moments(name)
+        if found is None:
             return Belief(name, "Draws", {}, draws=self.draws_of(name))
-        mean, sd = moments
-        return Belief(name, "Normal", {"mean": mean, "sd": sd}) if np.any(sd) else Belief(name, "Delta", {"value": mean})
+        mean, variance, normal = found
+        if not np.any(variance):
+            return Belief(name, "Delta", {"value": mean})
+        if normal:
+            return Belief(name, "Normal", {"mean": mean, "sd": np.sqrt(np.maximum(variance, 0.0))})
+        return Belief(name, "Draws", {}, draws=self.draws_of(name), moments=(mean, variance))
 
-    def affine_moments(self, name: str) -> tuple[np.ndarray, np.ndarray] | None:
-        """Mean and sd over all plates, where every statement of the variable is known or an affine function of Normals."""
+    @cached_property
+    def linear(self) -> LinearView:
+        """The posterior by its first two moments."""
+        priors = {}
+        for name in self.plan.predicted:
+            statements = [s for s in random_statements(self.plan.bound.model) if s.variable == name]
+            used = {u for s in statements for u, _ in statement_uses(s)}
+            if name not in self.plan.latents and name not in self.plan.bound.values and not self.reaches(used, self.unknown):
+                belief = self.predicted(name)
+                if belief.family not in ("Draws", "Delta"):
+                    priors[name] = belief
+        return linear_view(self.plan, self.run.state, priors)
+
+    @property
+    def unknown(self) -> set[str]:
+        return set(self.plan.latents) | set(self.plan.predicted)
+
+    def affine_moments(self, name: str) -> tuple[np.ndarray, np.ndarray, bool] | None:
+        """Mean and variance over all plates, and whether all is Normal, where every statement of the variable is affine."""
         shape = self.plan.bound.shape(self.plan.bound.model.variables[name])
-        mean, sd = np.full(shape, np.nan), np.full(shape, np.nan)
+        mean, variance, normal = np.full(shape, np.nan), np.full(shape, np.nan), True
+        layout, moments = self.linear.layout, self.linear.moments
+        if self.reaches({name}, self.unknown - set(layout.latents)):
+            return None
         for statement in self.plan.definitions[name]:
-            evaluator = LatentEvaluator(self.plan.bound, self.plan.latents, self.plan.definitions)
+            evaluator = LatentEvaluator(self.plan.bound, layout.latents, self.plan.definitions)
             loops = evaluator.loops_of(statement)
             try:
                 value = evaluator.evaluate(statement.value, loops)
             except (NotConjugate, Mixed):
                 return None
-            if evaluator.enumerations or not isinstance(value, Gaussian | Plated):
+            if not isinstance(value, Gaussian | Plated):
                 return None
             form = value.affine if isinstance(value, Gaussian) else Form(value)
             sizes = {n: i.data.shape[0] for n, i in loops.items()}
             for k, size in enumerate(form.shape):
                 sizes[f"axis {k}"] = size
                 form = form.take(0, running(f"axis {k}", 0, size))
-            centre, variance = affine_moments(form, self.run.state["moments"], self.run.program.layout)
+            normal = normal and all(
+                t.variable in self.plan.latents and self.plan.latents[t.variable].family in GAUSSIAN for t in form.terms
+            )
+            centre, spread = affine_moments(form, moments, layout)
             place = place_of(statement, evaluator, loops)
             mean[place] = centre.arranged(tuple(sizes), sizes)
-            sd[place] = np.sqrt(np.maximum(variance.arranged(tuple(sizes), sizes), 0.0))
-        return mean, sd
+            variance[place] = spread.arranged(tuple(sizes), sizes)
+        return mean, variance, normal
 
     # ------------------------------------------------------------ draws and predictions
     @cached_property

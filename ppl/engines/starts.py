@@ -25,13 +25,14 @@ def checked_start(start: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.n
     checked = {}
     for name, given in start.items():
         if name not in tables:
-            hint = did_you_mean(name, tables) or ("discrete blocks: " + ", ".join(tables) if tables else "the model has none")
-            raise AimError([Diagnostic("AIM0807", f"`start` gives `{name}`, which is no latent discrete variable", None, hint)])
+            hint = did_you_mean(name, tables) or ("discrete blocks: " + ", ".join(tables) if tables else "the plan has no discrete block")
+            raise AimError([Diagnostic("AIM0807", f"`start` gives `{name}`, which is no discrete block of the plan", None, hint)])
         block, states = tables[name], int(np.prod(tables[name].cardinalities))
         labels = np.asarray(given)
         if labels.shape != block.batch or labels.dtype.kind not in "iu" or (labels.size and not 0 <= labels.min() <= labels.max() < states):
             text = f"`start` of `{name}` must be whole numbers from 0 to {states - 1}, of the shape {list(block.batch)}"
-            raise AimError([Diagnostic("AIM0807", text, None, f"its shape is {list(labels.shape)}")])
+            what = f"its shape is {list(labels.shape)}" if labels.shape != block.batch else f"it holds {labels.min()} to {labels.max()}"
+            raise AimError([Diagnostic("AIM0807", text, None, what)])
         checked[name] = labels
     return checked
 

@@ -64,6 +64,9 @@ def named(e: tree.Expression) -> tuple[str | None, tuple[tree.Expression, ...]]:
 
 
 def _apply(name: str, values: list[Any], e: tree.Expression) -> np.ndarray:
+    words = [v for v in values if isinstance(v, str)]
+    if words:
+        raise AimError([Diagnostic("AIM0801", f"`{words[0]}` is no number here", e.span, f"of a belief write mean({words[0]})")])
     try:
         return apply_known(name, [Plated((), np.asarray(v)) for v in values]).data
     except KeyError:

@@ -114,7 +114,8 @@ def _csv(path: Path, name: str) -> Dataset:
     names = [cell.strip() for cell in rows[0]]
     for line, row in zip(lines[1:], rows[1:], strict=True):
         if len(row) != len(names):
-            raise _problem("AIM0602", name, f"row {line} has {len(row)} cells, the first row names {len(names)} columns")
+            cells = "1 cell" if len(row) == 1 else f"{len(row)} cells"
+            raise _problem("AIM0602", name, f"row {line} has {cells}, but the first row names {len(names)} columns")
     twice = next((column for column in names if column and names.count(column) > 1), None)
     if twice is not None:
         raise _problem("AIM0603", name, f"two columns are called `{twice}`")

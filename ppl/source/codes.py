@@ -147,6 +147,7 @@ CODES: dict[str, str] = {
     "AIM0728": "a factorisation over a plate whose members meet",
     "AIM0730": "a parameter that is not finite",
     "AIM0731": "a question that has no answer yet",
+    "AIM0732": "a parameter that leaves its support",
     "AIM0790": "a vector that is observed in part",
     "AIM0801": "an expression without a value",
     "AIM0802": "a log evidence that is not known",

@@ -155,3 +155,54 @@ def test_a_definition_one_step_on_is_found_at_its_index() -> None:
     mean = np.linalg.solve(np.eye(2) + design.T @ design, design.T @ [0.5, 1, 2, 0.3, 1])
     np.testing.assert_allclose([posterior["a"].mean, posterior["b"].mean], mean, atol=1e-12)
     np.testing.assert_allclose(posterior["s"].mean, [mean[1], *(mean[0] * np.array([1, 2, 3]))], atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(9, 9), (12, 10), (20, 3)])
+def test_two_long_plates_are_summed_as_one(shape: tuple[int, int]) -> None:
+    x = np.random.default_rng(0).normal(3, 1, shape)
+    posterior = ppl.parse("model m:\n    mu ~ Normal(0, sd = 2)\n    for n in N, d in D: x[n, d] ~ Normal(mu, sd = 0.7)\n").fit(x=x)
+    cov = 0.49 * np.eye(x.size) + 4.0
+    assert posterior.log_evidence == pytest.approx(stats.multivariate_normal(np.zeros(x.size), cov).logpdf(x.ravel()), abs=1e-7)
+    assert posterior["mu"].sd == pytest.approx((0.25 + x.size / 0.49) ** -0.5, rel=1e-10)
+
+
+def test_a_statement_of_one_member_may_take_no_part() -> None:
+    posterior = ppl.parse("model m:\n    a ~ Normal(0, sd = 1)\n    x[0] ~ Normal(a, sd = 1)\n    x[1] ~ Normal(2 * a, sd = 1)\n").fit(
+        x=[1, None]
+    )
+    assert posterior.log_evidence == pytest.approx(stats.norm.logpdf(1, 0, np.sqrt(2)), abs=1e-10)
+    assert posterior["x"].mean[1] == pytest.approx(1.0)
+
+
+def test_no_exposure_and_no_count_say_nothing() -> None:
+    text = "model m:\n    input h: real[N]\n    t ~ Gamma(3, 2)\n    for n in N: x[n] ~ Poisson(h[n] * t)\n"
+    with_zero = ppl.parse(text).fit(h=[1, 0, 3], x=[1, 0, 3])
+    without = ppl.parse(text).fit(h=[1, 3], x=[1, 3])
+    assert with_zero.log_evidence == pytest.approx(without.log_evidence, abs=1e-10)
+
+
+def test_differences_of_any_variables_have_exact_moments() -> None:
+    posterior = ppl.parse(
+        "model m:\n    for k in K: rate[k] ~ Beta(1, 1)\n    lift = rate[1] - rate[0]\n    p ~ Dirichlet(ones(3))\n    q = p[0] - p[1]\n"
+        "    for k in K, n in N: x[k, n] ~ Bernoulli(rate[k])\n    for n in N: c[n] ~ Categorical(p)\n"
+    ).fit(x=[[1, 0, 0], [1, 1, 0]], c=[0, 0, 1])
+    assert posterior["lift"].mean == pytest.approx(3 / 5 - 2 / 5, abs=1e-12)
+    assert posterior["lift"].sd == pytest.approx(np.sqrt(2 * stats.beta(3, 2).var()), abs=1e-12)
+    c, direction = np.array([3.0, 2.0, 1.0]), np.array([1.0, -1.0, 0.0])
+    cov = stats.dirichlet(c).cov()
+    assert posterior["q"].sd == pytest.approx(np.sqrt(direction @ cov @ direction), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a ~ Beta(2, 2)\nfor n in N: x[n] ~ Categorical([a, a])",
+        "a ~ Dirichlet(ones(2))\nfor n in N: x[n] ~ Categorical(2 * a)",
+        "z ~ Bernoulli(0.5)\nfor n in N: x[n] ~ Normal(0, sd = 2 * z - 1)",
+    ],
+)
+def test_what_leaves_its_support_for_some_values_is_refused(text: str) -> None:
+    model = ppl.parse("model m:\n" + "".join(f"    {line}\n" for line in text.splitlines()))
+    with pytest.raises(ppl.AimError) as refused:
+        model.fit(x=[0, 1, 1])
+    assert [d.code for d in refused.value.diagnostics] == ["AIM0732"]

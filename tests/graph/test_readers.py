@@ -142,7 +142,7 @@ BAD_FILES = {
     "mixed.json": ('{"x": [[1, 2], 3]}', "AIM0602", "x[1] is a single value"),
     "object.json": ('{"x": {"bias": 1}}', "AIM0602", "x is an object"),
     "objects.json": ('{"x": [1, {"bias": 1}]}', "AIM0602", "x[1] is an object"),
-    "rows.csv": ("x,y\n1,2\n3\n", "AIM0602", "row 3 has 1 cells"),
+    "rows.csv": ("x,y\n1,2\n3\n", "AIM0602", "row 3 has 1 cell, but"),
     "columns.csv": ("x,x\n1,2\n", "AIM0603", "two columns are called `x`"),
     "empty.csv": ("", "AIM0601", "empty"),
     "broken.npz": ("no archive", "AIM0601", "not an archive of arrays of numbers"),

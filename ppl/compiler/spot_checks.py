@@ -1,0 +1,100 @@
+"""Spot checks: whether parameters stay in their supports when latent variables take values of theirs.
+
+A table `[a, a]` of a Beta `a` has messages like any other, and is no distribution. What only values can show is looked at
+with a few random values of everything latent: a table must sum to 1, an `sd` be positive, a probability lie in [0, 1].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated
+from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.compiler.latents import LatentVariable
+from ppl.compiler.lowering import LatentEvaluator
+from ppl.compiler.quantities import NotConjugate
+from ppl.graph.bound import BoundModel
+from ppl.semantics import typed
+from ppl.source.diagnostics import Diagnostic
+
+DRAW = "draw"
+LARGEST = 2_000_000  # numbers that are looked at
+DRAWS = 24
+CLOSE = 1e-6
+
+HOLDS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
+    "positive": (lambda a: a > 0, "positive"),
+    "nonnegative": (lambda a: a >= 0, "0 or more"),
+    "unit": (lambda a: (a >= 0) & (a <= 1), "between 0 and 1"),
+    "simplex": (lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < CLOSE), "probabilities that sum to 1"),
+}
+
+_POINTS: dict[str, Callable[[np.random.Generator, tuple[int, ...], LatentVariable], np.ndarray]] = {
+    "Normal": lambda rng, size, v: rng.normal(size=size),
+    "MvNormal": lambda rng, size, v: rng.normal(size=size),
+    "Gamma": lambda rng, size, v: rng.gamma(2.0, size=size) + 0.01,
+    "InverseGamma": lambda rng, size, v: rng.gamma(2.0, size=size) + 0.01,
+    "Beta": lambda rng, size, v: rng.uniform(0.01, 0.99, size=size),
+    "Dirichlet": lambda rng, size, v: rng.dirichlet(np.ones(size[-1]), size=size[:-1]),
+    "Bernoulli": lambda rng, size, v: rng.integers(2, size=size),
+    "Categorical": lambda rng, size, v: rng.integers(v.cardinality, size=size),
+}
+
+
+def spot_check(
+    statements: list[typed.RandomStatement],
+    bound: BoundModel,
+    latents: Mapping[str, LatentVariable],
+    definitions: Mapping[str, list[typed.DeterministicStatement]],
+) -> list[Diagnostic]:
+    """A diagnostic for each parameter that leaves its support."""
+    values = _values(bound, latents)
+    if values is None:
+        return []
+    found = []
+    for statement in statements:
+        call = statement.distribution
+        assert isinstance(call, typed.DistributionCall)
+        supports = {p.name: p.support for slot in DISTRIBUTIONS[call.name].slots for p in slot}
+        evaluator = LatentEvaluator(bound, {}, definitions)
+        evaluator.values = values
+        loops = evaluator.loops_of(statement)
+        for name, expression in call.arguments.items():
+            if supports.get(name) in HOLDS:
+                holds, told = HOLDS[supports[name]]
+                try:
+                    value = evaluator.number(expression, loops)
+                except (KeyError, NotConjugate):  # of what is predicted, and not looked at
+                    continue
+                numbers = np.asarray(value.data, float)
+                if not np.all(holds(numbers) | _absent(numbers, supports[name])):
+                    text = f"`{name}` of `{call.name}` must be {told}, and is not for some values of what is latent"
+                    found.append(Diagnostic("AIM0732", text, expression.span))
+    return found
+
+
+def _absent(numbers: np.ndarray, support: str) -> np.ndarray:
+    """Entries that come from missing values."""
+    return np.asarray(np.isnan(numbers).any(axis=-1) if support == "simplex" else np.isnan(numbers))
+
+
+def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[str, Any] | None:
+    """Known values, and random ones of what is latent; None where a variable is of a family without them, or all is too large."""
+    rng = np.random.default_rng(0)
+    shapes = {n: bound.shape(bound.model.variables[n]) for n in latents}
+    largest = max((int(np.prod(s, dtype=int)) for s in shapes.values()), default=1)
+    draws = min(DRAWS, LARGEST // max(largest, 1))
+    if draws < 1 or any(v.family not in _POINTS for v in latents.values()):
+        return None
+    values: dict[str, Any] = dict(bound.values)
+    for name, variable in latents.items():
+        drawn = _POINTS[variable.family](rng, (draws, *shapes[name]), variable)
+        if name in bound.values:
+            observed = bound.observed[name]
+            mask = observed.reshape(observed.shape + (1,) * (drawn.ndim - 1 - observed.ndim))
+            drawn = np.where(mask, bound.values[name], drawn)
+        values[name] = Plated((DRAW,), drawn)
+    return values
