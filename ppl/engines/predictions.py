@@ -7,6 +7,7 @@ function of latent variables. None means that draws have to tell.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,12 +18,11 @@ from ppl.compiler.forms import Form
 from ppl.compiler.lowering import LatentEvaluator, Mixed, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
+from ppl.engines.draws import place_of
 from ppl.factors.registry import factor
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
 from ppl.semantics import typed
-
-Full = Callable[[Plated], np.ndarray]
 
 
 def affine_moments(form: Form, moments: Moments, layout: Layout) -> tuple[Plated, Plated]:
@@ -38,8 +38,36 @@ def closed_prediction(
 
     `mean_of` gives posterior means of latent variables.
     """
-    statement = _plain_statement(name, plan)
-    if statement is None:
+    variable = plan.bound.model.variables[name]
+    plates = plan.bound.shape(variable)[: variable.plates]
+    family, params = "", {}
+    for statement in random_statements(plan.bound.model):
+        if statement.variable != name:
+            continue
+        part = _closed_part(statement, plan, moments, layout, mean_of)
+        if part is None or part.family != (family or part.family):
+            return None
+        family = part.family
+        for key, value in part.params.items():
+            whole = params.setdefault(key, np.full(plates + value.shape[part.loops :], np.nan))
+            whole[part.place] = value
+    return family, params
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one statement predicts: parameters over its loops, and where its members stand."""
+
+    family: str
+    params: dict[str, np.ndarray]
+    loops: int
+    place: tuple[np.ndarray, ...]
+
+
+def _closed_part(
+    statement: typed.RandomStatement, plan: Plan, moments: Moments, layout: Layout, mean_of: Callable[[str], np.ndarray]
+) -> _Part | None:
+    if any(used in plan.predicted or used in plan.definitions for used, _ in statement_uses(statement)):
         return None
     call = statement.distribution
     assert isinstance(call, typed.DistributionCall)
@@ -52,22 +80,24 @@ def closed_prediction(
         return None
     if evaluator.enumerations:
         return None
-    order = tuple(i.name for i in statement.indices if isinstance(i, typed.IndexReference))
-    sizes = {d: loops[d].data.shape[0] for d in order}
+    sizes = {d: i.data.shape[0] for d, i in loops.items()}
 
     def full(value: Plated) -> np.ndarray:
-        return np.asarray(value.arranged(order, sizes), float)
+        return np.asarray(value.arranged(tuple(sizes), sizes), float)
+
+    def part(family: str, params: dict[str, np.ndarray]) -> _Part:
+        return _Part(family, params, len(sizes), place_of(statement, evaluator, loops))
 
     if all(isinstance(v, Plated) for v in arguments.values()):
-        return kind.family, kind.reported(**{k: full(v) for k, v in arguments.items()})
+        return part(kind.family, kind.reported(**{k: full(v) for k, v in arguments.items()}))
     precision, mean = arguments.get("precision"), arguments.get("mean")
     if kind.name == "Normal" and isinstance(precision, Plated) and isinstance(mean, Gaussian):
         centre, variance = affine_moments(mean.affine, moments, layout)
-        return "Normal", {"mean": full(centre), "sd": np.sqrt(full(variance) + 1.0 / full(precision))}
+        return part("Normal", {"mean": full(centre), "sd": np.sqrt(full(variance) + 1.0 / full(precision))})
     if kind.name in ("Bernoulli", "Categorical") and _is_affine(call.arguments["p"], plan):
         means = {n: mean_of(n) for n, _ in uses(call.arguments["p"]) if n in plan.latents}
         at_means = Evaluator(plan.bound.sizes, {**plan.bound.values, **means})
-        return kind.family, {"p": full(at_means.evaluate(call.arguments["p"], loops))}
+        return part(kind.family, {"p": full(at_means.evaluate(call.arguments["p"], loops))})
     return None
 
 

@@ -25,6 +25,7 @@ from ppl.engines.draws import drawn_variable, place_of, posterior_evaluator, wid
 from ppl.engines.linear import LinearView, linear_view
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
+from ppl.families.registry import FAMILIES
 from ppl.graph.references import statement_uses
 from ppl.results.belief import Belief
 
@@ -96,9 +97,16 @@ class Reporter:
         if name in self.plan.predicted:
             others = self.predicted(name)
             if others.family != variable.family:
-                return self.with_observed(Belief(name, "Draws", {}, draws=self.draws_of(name)))
+                return self.with_observed(self.partly_drawn(name, full, lookup == PREDICTED))
             full = {k: np.where(wide(lookup == PREDICTED, v.ndim), others.params[k], v) for k, v in full.items()}
         return self.with_observed(Belief(name, variable.family, full, members=self.members(name)))
+
+    def partly_drawn(self, name: str, params: dict[str, np.ndarray], predicted: np.ndarray) -> Belief:
+        """A belief of which some entries are known by draws alone; the moments of the others are exact."""
+        draws, family = self.draws_of(name), FAMILIES[self.plan.latents[name].family]
+        pairs = ((draws.mean(axis=0), family.mean(params)), (draws.var(axis=0), family.variance(params)))
+        mean, variance = (np.where(wide(predicted, drawn.ndim), drawn, known) for drawn, known in pairs)
+        return Belief(name, "Draws", {}, draws=draws, moments=(mean, variance))
 
     def latent_params(self, name: str) -> dict[str, np.ndarray]:
         """The parameters of the latent entries, in the language's terms."""
@@ -122,7 +130,11 @@ class Reporter:
         }
         draws = None if belief.draws is None else np.where(wide(observed, belief.draws.ndim - 1), values, belief.draws)
         given = np.where(wide(observed, values.ndim), values, np.nan)
-        return Belief(belief.name, belief.family, params, belief.members, observed, given, draws)
+        moments = belief.moments
+        if moments is not None:
+            fixed = wide(observed, moments[0].ndim)
+            moments = np.where(fixed, values, moments[0]), np.where(fixed, 0.0, moments[1])
+        return Belief(belief.name, belief.family, params, belief.members, observed, given, draws, moments)
 
     # ------------------------------------------------------------ deterministic quantities
     def reaches(self, names: set[str], targets: set[str]) -> bool:
