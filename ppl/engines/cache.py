@@ -18,7 +18,7 @@ def use_compilation_cache() -> Path | None:
     chosen = os.environ.get("PPL_CACHE", "")
     if chosen.lower() in ("off", "0", "none") or getattr(jax.config, "jax_compilation_cache_dir", None):
         return None
-    folder = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "ppl" / "compiled"
+    folder = Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "aim-ppl" / "compiled"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
