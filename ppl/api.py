@@ -251,13 +251,11 @@ class Model:
     # ------------------------------------------------------------ other questions
     def graph(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> FactorGraph:
         """The factor graph; with data, what is observed is shaded and sizes are written at the plates."""
-        from ppl.graph.factor_graph import build
+        from ppl.graph.factor_graph import build, build_bound
 
         if data is None and not datasets and not values:
             return build(self.typed)
-        bound = self.bind(data, datasets=datasets, **values)
-        observed: dict[str, bool | str] = {n: bool(m.all()) or "partly" for n, m in bound.observed.items()}
-        return build(self.typed, observed, bound.sizes)
+        return build_bound(self.bind(data, datasets=datasets, **values))
 
     def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
         """Prior draws of every random and deterministic variable, `n` first."""

@@ -20,7 +20,7 @@ FLOORS = {
     "families": {"numerics", "arrays"},
     "semantics": {"source", "syntax", "catalogue"},
     "factors": {"families", "numerics", "arrays"},
-    "results": {"families", "source"},
+    "results": {"families", "source", "arrays"},
     "graph": {"source", "syntax", "catalogue", "semantics", "arrays"},
     "compiler": {"source", "syntax", "catalogue", "semantics", "arrays", "numerics", "families", "factors", "graph"},
     "engines": {"source", "syntax", "catalogue", "semantics", "arrays", "numerics", "families", "factors", "graph", "compiler", "results"},

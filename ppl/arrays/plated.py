@@ -96,9 +96,6 @@ class Plated:
         return self.data.sum()
 
     # ------------------------------------------------------------ plates and axes
-    def rename(self, names: dict[str, str]) -> Plated:
-        return Plated(tuple(names.get(d, d) for d in self.dims), self.data)
-
     def axis_to_dim(self, axis: int, name: str) -> Plated:
         """The axis of the value becomes a plate with this name (the last of them)."""
         source = len(self.dims) + axis % self.rank
@@ -177,6 +174,11 @@ def indices(name: str, values: np.ndarray) -> Plated:
     values = np.asarray(values)
     runs = values.size > 0 and bool(np.array_equal(values, np.arange(values[0], values[0] + values.size)))
     return Plated((name,), values, start=int(values[0]) if runs else None)
+
+
+def widen(mask: np.ndarray, ndim: int) -> np.ndarray:
+    """A mask of plates with axes of length 1 added at the end, for those of the value."""
+    return mask.reshape(mask.shape + (1,) * max(0, ndim - mask.ndim))
 
 
 def align(*values: Plated | float) -> tuple[tuple[str, ...], list[Any]]:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, indices, known, running, shift
+from ppl.arrays.plated import Plated, indices, known, running, shift, widen
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.forms import Form
 from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable, latent_reference
 from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity, apply_quantity, known_feature
+from ppl.compiler.supports import outside
 from ppl.factors.factor import Factor
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
@@ -156,7 +157,8 @@ class LatentEvaluator(Evaluator):
         if variable.family in DISCRETE:
             raise NotConjugate(f"`{variable.name}` over a whole plate at once, where some of its members are latent")
         quantity = latent_reference(variable, (where.map(lambda a: np.maximum(a, 0)), *rest))
-        data = index_value(known(np.where(wide(places >= 0, self.values[variable.name]), 0.0, self.values[variable.name])), indices)
+        values = self.values[variable.name]
+        data = index_value(known(np.where(widen(places >= 0, values.ndim), 0.0, values)), indices)
         return apply_quantity("if", [where.map(lambda a: (a < 0) * 1.0), data, quantity])
 
     def deterministic(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
@@ -170,7 +172,28 @@ class LatentEvaluator(Evaluator):
         first = statements[0]
         if len(first.indices) == 1 and not indices and all(not s.loops for s in statements):
             return self.stacked([self.defined(s, self.own_indices(s)) for s in statements], span)
-        raise NotConjugate(f"`{name}`, which several statements define, at an index that may belong to any of them")
+        return index_value(self.assembled(name), indices)
+
+    def assembled(self, name: str) -> Plated:
+        """A deterministic variable whose statements are all known, whole; plates that are not theirs (draws) stay plates."""
+        parts = []
+        for statement in self.definitions[name]:
+            loops = self.loops_of(statement)
+            value = self.evaluate(statement.value, loops)
+            if not isinstance(value, Plated):
+                raise NotConjugate(f"`{name}`, which several statements define, at an index that may belong to any of them")
+            parts.append((value, loops, self.place_of(statement, loops)))
+        sizes = {d: n for value, loops, _ in parts for d, n in value.sizes.items() if d not in loops}
+        array = np.full((*sizes.values(), *self.bound.shape(self.bound.model.variables[name])), np.nan)
+        for value, loops, place in parts:
+            full = {**sizes, **{n: i.data.shape[0] for n, i in loops.items()}}
+            array[(slice(None),) * len(sizes) + place] = value.arranged(tuple(full), full)
+        return Plated(tuple(sizes), array)
+
+    def place_of(self, statement: typed.TypedStatement, loops: Mapping[str, Plated]) -> tuple[np.ndarray, ...]:
+        """Where a statement's members stand in the array of its variable."""
+        sizes = {n: i.data.shape[0] for n, i in loops.items()}
+        return tuple(self.index(i, None, loops).arranged(tuple(sizes), sizes) for i in statement.indices)
 
     def own_indices(self, statement: typed.TypedStatement) -> tuple[Plated, ...]:
         return tuple(self.evaluate(i, {}) for i in statement.indices)
@@ -240,11 +263,6 @@ def _bound_loop(place: typed.TypedExpression, index: Plated) -> dict[str, Plated
         case typed.Apply(function="add" | "subtract" as sign, arguments=(typed.IndexReference(name=name), typed.Constant(value=by))):
             return {name: shift(index, -int(by) if sign == "add" else int(by))}
     raise NotConjugate("a definition at a computed index")
-
-
-def wide(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """The mask of plates with axes of length 1 for the value's own."""
-    return mask.reshape(mask.shape + (1,) * (like.ndim - mask.ndim))
 
 
 def plate_to_axis(value: Any, name: str, place: int, size: int) -> Any:
@@ -387,14 +405,18 @@ def _child(name: str, target: tuple[Plated, ...], evaluator: LatentEvaluator, bo
 
 
 def canonical_arguments(call: typed.DistributionCall, kind: Factor, evaluator: Evaluator, loops: Mapping[str, Plated]) -> dict[str, Any]:
-    """The arguments, turned into the parameters that the factor is written in."""
+    """The arguments, turned into the parameters that the factor is written in. Raises AimError where one leaves its support."""
     arguments: dict[str, Any] = {}
     for name, expression in call.arguments.items():
         value = evaluator.number(expression, loops)
+        told = outside(call.name, name, np.asarray(value.data, float)) if isinstance(value, Plated) else ""
+        if told:
+            text = f"`{name}` of `{call.name}` must be {told}, and is not for some members, or values of what is latent"
+            raise AimError([Diagnostic("AIM0732", text, expression.span)])
         target, steps = kind.conversions.get(name, (name, ()))
         for function, *others in steps:
             value = evaluator.call(function, [value, *(known(o) for o in others)], expression.span)
-        if isinstance(value, Plated) and not np.all(np.isfinite(value.data)):
+        if isinstance(value, Plated) and np.any(np.isinf(value.data)):
             text = f"the `{name}` of this {kind.name} is {'0 or ' if steps else ''}not finite for some members or states"
             raise AimError([Diagnostic("AIM0730", text, expression.span, "keep it away from 0" if steps else "")])
         arguments[target] = value

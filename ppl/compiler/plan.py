@@ -176,10 +176,6 @@ def deterministic_definitions(model: typed.TypedModel) -> dict[str, list[typed.D
     return found
 
 
-def _seen_whole(bound: BoundModel, name: str) -> bool:
-    return name in bound.values and bool(np.all(bound.observed.get(name, True)))
-
-
 def _observed(bound: BoundModel, name: str) -> np.ndarray:
     """Which entries of a variable are observed, over its plates."""
     variable = bound.model.variables[name]

@@ -14,23 +14,16 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.latents import LatentVariable
-from ppl.compiler.lowering import LatentEvaluator
+from ppl.compiler.lowering import LatentEvaluator, canonical_arguments
 from ppl.compiler.quantities import NotConjugate
+from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.semantics import typed
-from ppl.source.diagnostics import Diagnostic
+from ppl.source.diagnostics import AimError, Diagnostic
 
 DRAW = "draw"
 LARGEST = 2_000_000  # numbers that are looked at
 DRAWS = 24
-CLOSE = 1e-6
-
-HOLDS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str]] = {
-    "positive": (lambda a: a > 0, "positive"),
-    "nonnegative": (lambda a: a >= 0, "0 or more"),
-    "unit": (lambda a: (a >= 0) & (a <= 1), "between 0 and 1"),
-    "simplex": (lambda a: (a >= 0).all(axis=-1) & (np.abs(a.sum(axis=-1) - 1) < CLOSE), "probabilities that sum to 1"),
-}
 
 _POINTS: dict[str, Callable[[np.random.Generator, tuple[int, ...], LatentVariable], np.ndarray]] = {
     "Normal": lambda rng, size, v: rng.normal(size=size),
@@ -54,31 +47,19 @@ def spot_check(
     values = _values(bound, latents)
     if values is None:
         return []
-    found = []
+    found: list[Diagnostic] = []
     for statement in statements:
         call = statement.distribution
         assert isinstance(call, typed.DistributionCall)
-        supports = {p.name: p.support for slot in DISTRIBUTIONS[call.name].slots for p in slot}
         evaluator = LatentEvaluator(bound, {}, definitions)
         evaluator.values = values
-        loops = evaluator.loops_of(statement)
-        for name, expression in call.arguments.items():
-            if supports.get(name) in HOLDS:
-                holds, told = HOLDS[supports[name]]
-                try:
-                    value = evaluator.number(expression, loops)
-                except (KeyError, NotConjugate):  # of what is predicted, and not looked at
-                    continue
-                numbers = np.asarray(value.data, float)
-                if not np.all(holds(numbers) | _absent(numbers, supports[name])):
-                    text = f"`{name}` of `{call.name}` must be {told}, and is not for some values of what is latent"
-                    found.append(Diagnostic("AIM0732", text, expression.span))
+        try:
+            canonical_arguments(call, factor(DISTRIBUTIONS[call.name].implementation or ""), evaluator, evaluator.loops_of(statement))
+        except AimError as error:
+            found += error.diagnostics
+        except (KeyError, NotConjugate):  # of what is predicted, and not looked at
+            continue
     return found
-
-
-def _absent(numbers: np.ndarray, support: str) -> np.ndarray:
-    """Entries that come from missing values."""
-    return np.asarray(np.isnan(numbers).any(axis=-1) if support == "simplex" else np.isnan(numbers))
 
 
 def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[str, Any] | None:

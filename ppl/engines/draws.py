@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, known
+from ppl.arrays.plated import Plated, known, widen
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import PREDICTED
@@ -36,10 +36,10 @@ def draw_statement(
     plain = {k: np.asarray(v.arranged(tuple(sizes), sizes), float) for k, v in arguments.items()}
     drawn = np.asarray(FAMILIES[kind.family].sample(kind.reported(**plain), rng, ()), float)
     array = _array_of(statement.variable, evaluator, draws)
-    place = place_of(statement, evaluator, loops)
+    place = evaluator.place_of(statement, loops)
     target = (slice(None), *place)
     if settled is not None:
-        drawn = np.where(wide(settled[place], drawn.ndim - 1), array[target], drawn)
+        drawn = np.where(widen(settled[place], drawn.ndim - 1), array[target], drawn)
     array[target] = drawn.reshape(array[target].shape)
 
 
@@ -56,29 +56,11 @@ def _array_of(name: str, evaluator: LatentEvaluator, draws: int) -> np.ndarray:
     return array
 
 
-def wide(mask: np.ndarray, ndim: int) -> np.ndarray:
-    """The mask with axes of length 1 added at the end."""
-    return mask.reshape(mask.shape + (1,) * max(0, ndim - mask.ndim))
-
-
 def drawn_variable(name: str, evaluator: LatentEvaluator, draws: int) -> np.ndarray:
     """The draws of a random or deterministic variable, those first."""
-    shape = (draws, *evaluator.bound.shape(evaluator.bound.model.variables[name]))
-    if name not in evaluator.definitions:
-        return np.broadcast_to(known(evaluator.values[name]).arranged((DRAW,)), shape) * 1.0
-    array = np.full(shape, np.nan)
-    for statement in evaluator.definitions[name]:
-        loops = evaluator.loops_of(statement)
-        value = evaluator.evaluate(statement.value, loops)
-        sizes = {DRAW: draws, **{n: i.data.shape[0] for n, i in loops.items()}}
-        array[(slice(None), *place_of(statement, evaluator, loops))] = value.arranged(tuple(sizes), sizes)
-    return array
-
-
-def place_of(statement: typed.TypedStatement, evaluator: LatentEvaluator, loops: dict[str, Plated]) -> tuple[np.ndarray, ...]:
-    """Where a statement's members stand in the array of its variable."""
-    sizes = {n: i.data.shape[0] for n, i in loops.items()}
-    return tuple(evaluator.index(i, None, loops).arranged(tuple(loops), sizes) for i in statement.indices)
+    value = evaluator.assembled(name) if name in evaluator.definitions else known(evaluator.values[name])
+    shape = evaluator.bound.shape(evaluator.bound.model.variables[name])
+    return np.broadcast_to(value.arranged((DRAW,)), (draws, *shape)) * 1.0
 
 
 # ------------------------------------------------------------------ from the blocks of a posterior
@@ -113,4 +95,4 @@ def _laid_out(name: str, drawn: np.ndarray, plan: Plan) -> np.ndarray:
         return drawn
     full = drawn[:, np.maximum(lookup, 0)] * 1.0
     values = plan.bound.values.get(name, np.nan)
-    return np.where(wide(lookup < 0, full.ndim - 1), values, full)
+    return np.where(widen(lookup < 0, full.ndim - 1), values, full)

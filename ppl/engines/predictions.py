@@ -18,7 +18,6 @@ from ppl.compiler.forms import Form
 from ppl.compiler.lowering import LatentEvaluator, Mixed, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
-from ppl.engines.draws import place_of
 from ppl.factors.registry import factor
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
@@ -86,7 +85,7 @@ def _closed_part(
         return np.asarray(value.arranged(tuple(sizes), sizes), float)
 
     def part(family: str, params: dict[str, np.ndarray]) -> _Part:
-        return _Part(family, params, len(sizes), place_of(statement, evaluator, loops))
+        return _Part(family, params, len(sizes), evaluator.place_of(statement, loops))
 
     if all(isinstance(v, Plated) for v in arguments.values()):
         return part(kind.family, kind.reported(**{k: full(v) for k, v in arguments.items()}))
@@ -121,12 +120,3 @@ def _is_affine(e: typed.TypedExpression, plan: Plan) -> bool:
 
 def _is_known(e: typed.TypedExpression, plan: Plan) -> bool:
     return not any(name in plan.latents for name, _ in uses(e))
-
-
-def _plain_statement(name: str, plan: Plan) -> typed.RandomStatement | None:
-    """The only statement of a variable, where it runs over whole plates and needs no other prediction."""
-    statements = [s for s in random_statements(plan.bound.model) if s.variable == name]
-    first = statements[0]
-    plain = all(isinstance(i, typed.IndexReference) for i in first.indices) and all(s.low is None and s.high is None for s in first.loops)
-    free = not any(used in plan.predicted or used in plan.definitions for used, _ in statement_uses(first))
-    return first if len(statements) == 1 and plain and free else None

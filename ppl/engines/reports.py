@@ -12,7 +12,7 @@ from functools import cached_property
 import jax
 import numpy as np
 
-from ppl.arrays.plated import Plated, running
+from ppl.arrays.plated import Plated, running, widen
 from ppl.compiler.blocks import Block
 from ppl.compiler.forms import Form
 from ppl.compiler.kinds import kind_of
@@ -21,7 +21,7 @@ from ppl.compiler.lowering import LatentEvaluator, Mixed
 from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rows import probabilities
-from ppl.engines.draws import drawn_variable, place_of, posterior_evaluator, wide
+from ppl.engines.draws import drawn_variable, posterior_evaluator
 from ppl.engines.linear import LinearView, linear_view
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
@@ -98,14 +98,14 @@ class Reporter:
             others = self.predicted(name)
             if others.family != variable.family:
                 return self.with_observed(self.partly_drawn(name, full, lookup == PREDICTED))
-            full = {k: np.where(wide(lookup == PREDICTED, v.ndim), others.params[k], v) for k, v in full.items()}
+            full = {k: np.where(widen(lookup == PREDICTED, v.ndim), others.params[k], v) for k, v in full.items()}
         return self.with_observed(Belief(name, variable.family, full, members=self.members(name)))
 
     def partly_drawn(self, name: str, params: dict[str, np.ndarray], predicted: np.ndarray) -> Belief:
         """A belief of which some entries are known by draws alone; the moments of the others are exact."""
         draws, family = self.draws_of(name), FAMILIES[self.plan.latents[name].family]
         pairs = ((draws.mean(axis=0), family.mean(params)), (draws.var(axis=0), family.variance(params)))
-        mean, variance = (np.where(wide(predicted, drawn.ndim), drawn, known) for drawn, known in pairs)
+        mean, variance = (np.where(widen(predicted, drawn.ndim), drawn, known) for drawn, known in pairs)
         return Belief(name, "Draws", {}, draws=draws, moments=(mean, variance))
 
     def latent_params(self, name: str) -> dict[str, np.ndarray]:
@@ -125,14 +125,14 @@ class Reporter:
             return belief
         observed, values = bound.observed[belief.name], bound.values[belief.name]
         params = {
-            k: np.where(wide(observed, np.ndim(v)), point_parameter(belief.family, k, values, np.asarray(v)), v)
+            k: np.where(widen(observed, np.ndim(v)), point_parameter(belief.family, k, values, np.asarray(v)), v)
             for k, v in belief.params.items()
         }
-        draws = None if belief.draws is None else np.where(wide(observed, belief.draws.ndim - 1), values, belief.draws)
-        given = np.where(wide(observed, values.ndim), values, np.nan)
+        draws = None if belief.draws is None else np.where(widen(observed, belief.draws.ndim - 1), values, belief.draws)
+        given = np.where(widen(observed, values.ndim), values, np.nan)
         moments = belief.moments
         if moments is not None:
-            fixed = wide(observed, moments[0].ndim)
+            fixed = widen(observed, moments[0].ndim)
             moments = np.where(fixed, values, moments[0]), np.where(fixed, 0.0, moments[1])
         return Belief(belief.name, belief.family, params, belief.members, observed, given, draws, moments)
 
@@ -202,7 +202,7 @@ class Reporter:
                 t.variable in self.plan.latents and self.plan.latents[t.variable].family in GAUSSIAN for t in form.terms
             )
             centre, spread = affine_moments(form, moments, layout)
-            place = place_of(statement, evaluator, loops)
+            place = evaluator.place_of(statement, loops)
             mean[place] = centre.arranged(tuple(sizes), sizes)
             variance[place] = spread.arranged(tuple(sizes), sizes)
         return mean, variance, normal

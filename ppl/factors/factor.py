@@ -13,7 +13,6 @@ from typing import Any
 
 from ppl.arrays.plated import Plated
 
-LOG_2PI = 1.8378770664093453
 IMPOSSIBLE = -1e30  # the logarithm of 0, finite so that 0 · log 0 = 0
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from ppl.arrays.plated import Plated, elementwise
-from ppl.factors.factor import LOG_2PI, Factor
+from ppl.factors.factor import Factor
+from ppl.numerics.special import LOG_2PI
 
 
 def energy(residual: Any, precision: Any) -> Plated:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from ppl.arrays.plated import Plated
-from ppl.factors.factor import LOG_2PI, Factor
+from ppl.factors.factor import Factor
+from ppl.numerics.special import LOG_2PI
 
 
 def energy(residual: Any, precision: Any) -> Plated:

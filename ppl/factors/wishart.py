@@ -8,9 +8,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, elementwise
 from ppl.factors.factor import Factor
-from ppl.numerics.special import multivariate_lgamma
-
-LOG_2 = 0.6931471805599453
+from ppl.numerics.special import LOG_2, multivariate_lgamma
 
 
 def energy(x: Any, df: Any, scale: Any) -> Plated:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ppl.arrays.plated import widen
 from ppl.families.registry import FAMILIES
 
 
@@ -62,7 +63,7 @@ class Belief:
     def var(self) -> np.ndarray:
         """The variance of each entry."""
         variance = self._moment("variance")
-        return variance if self.observed is None else np.where(_wide(self.observed, variance.ndim), 0.0, variance)
+        return variance if self.observed is None else np.where(widen(self.observed, variance.ndim), 0.0, variance)
 
     @property
     def sd(self) -> np.ndarray:
@@ -136,8 +137,4 @@ class Belief:
         """The value with the observed entries in place; `before` axes stand in front of the plates."""
         if self.observed is None or self.values is None:
             return value
-        return np.where(_wide(self.observed, value.ndim - before), _wide(self.values, value.ndim - before), value)
-
-
-def _wide(mask: np.ndarray, ndim: int) -> np.ndarray:
-    return mask.reshape(mask.shape + (1,) * max(0, ndim - mask.ndim))
+        return np.where(widen(self.observed, value.ndim - before), widen(self.values, value.ndim - before), value)

@@ -206,3 +206,18 @@ def test_what_leaves_its_support_for_some_values_is_refused(text: str) -> None:
     with pytest.raises(ppl.AimError) as refused:
         model.fit(x=[0, 1, 1])
     assert [d.code for d in refused.value.diagnostics] == ["AIM0732"]
+
+
+def test_a_known_variable_of_several_statements_is_read_at_any_index() -> None:
+    model = ppl.parse(
+        "model m:\n    a ~ Normal(0, 1)\n    s[0] = 5\n    for t in T: s[t + 1] = 2 * t\n    for t in T: y[t] ~ Normal(a + s[T - t], 1)\n"
+    )
+    posterior = model.fit(y=[4.5, 2.5, 0.5])  # less 4, 2, 0
+    assert posterior["a"].mean == pytest.approx(1.5 / 4, abs=1e-12)
+    assert model.sample(5, T=3)["s"].shape == (5, 4)
+
+
+def test_a_prior_that_leaves_a_support_is_refused_when_drawn() -> None:
+    with pytest.raises(ppl.AimError) as refused:
+        ppl.parse("model m:\n    a ~ Normal(0, 1)\n    b ~ Normal(0, sd = a)\n").sample(50)
+    assert refused.value.diagnostics[0].code == "AIM0732"
