@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ppl.api import Model as Model
+    from ppl.api import compare as compare
     from ppl.api import load as load
+    from ppl.api import open_posterior as open_posterior
     from ppl.api import parse as parse
     from ppl.results.belief import Belief as Belief
     from ppl.results.posterior import Posterior as Posterior
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from ppl.source.diagnostics import Diagnostic as Diagnostic
 
 __version__ = "0.1.0"
-__all__ = ["AimError", "Belief", "Diagnostic", "Model", "Posterior", "load", "parse"]
+__all__ = ["AimError", "Belief", "Diagnostic", "Model", "Posterior", "compare", "load", "open_posterior", "parse"]
 
 _HOMES = {
     "AimError": "ppl.source.diagnostics",
@@ -27,7 +29,9 @@ _HOMES = {
     "Diagnostic": "ppl.source.diagnostics",
     "Model": "ppl.api",
     "Posterior": "ppl.results.posterior",
+    "compare": "ppl.api",
     "load": "ppl.api",
+    "open_posterior": "ppl.api",
     "parse": "ppl.api",
 }
 

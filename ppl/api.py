@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ppl.semantics.check import check
+from ppl.semantics.submodels import parameter_order
 from ppl.semantics.typed import Approximation, TypedFile, TypedModel
 from ppl.source.diagnostics import AimError, Diagnostic, Findings, did_you_mean, in_order
 from ppl.source.library import library_folder
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     from ppl.compiler.plan import Plan
     from ppl.engines.checks import TestResult
+    from ppl.engines.routing import BridgePlan
     from ppl.graph.bound import BoundModel
     from ppl.graph.dataset import Dataset
     from ppl.graph.factor_graph import FactorGraph
+    from ppl.results.comparison import Comparison
     from ppl.results.posterior import Posterior
 
 
@@ -48,12 +51,12 @@ def load_file(path: str | Path) -> SourceFile:
     return check_source(read_source(path), path.parent)
 
 
-def check_source(source: SourceText, folder: Path | None) -> SourceFile:
+def check_source(source: SourceText, folder: Path | None, load_import: Callable[[str], SourceText | None] | None = None) -> SourceFile:
     """A checked source. Raises `AimError` with every mistake of it at once."""
     parsed, findings = parse_text(source)
     if findings.errors:
         raise AimError(in_order([*findings.errors, *_beside(findings, parsed, folder)]))
-    typed = check(parsed, findings, load_import=lambda module: find_import(module, folder))
+    typed = check(parsed, findings, load_import=load_import or (lambda module: find_import(module, folder)))
     findings.raise_errors()
     return SourceFile(source, folder, parsed, typed, findings.warnings)
 
@@ -135,8 +138,7 @@ def line_values(line: tree.FitLine, model: TypedModel, folder: Path | None) -> I
     """The arguments and data of a `fit` line, by name."""
     from ppl.graph.arithmetic import compute, named
 
-    positional = [*model.parameters, *(k for k in model.sizes if k not in model.parameters)]
-    order = sorted(positional, key=lambda n: _parameter_place(n, model))
+    order = parameter_order(model)
     for place, argument in enumerate(line.arguments):
         yield argument.name or order[place], compute(argument.value, lambda _: None, folder)
     for one in line.data:
@@ -145,19 +147,14 @@ def line_values(line: tree.FitLine, model: TypedModel, folder: Path | None) -> I
         yield f"{name}{words}", compute(one.value, lambda _: None, folder)
 
 
-def _parameter_place(name: str, model: TypedModel) -> int:
-    """Where a parameter stands in the header."""
-    variable = model.variables.get(name)
-    span = variable.span if variable is not None else model.sets[name].span
-    return span.start if span is not None else 0
-
-
 @dataclass(frozen=True)
 class Model:
     """A generative model. Any of its random variables may be observed: what is given to `fit` is, the rest is inferred."""
 
     typed: TypedModel
     folder: Path | None = None
+    interventions: Mapping[str, Any] = field(default_factory=dict)  # what `do` has set
+    texts: Mapping[str, str] = field(default_factory=dict, repr=False)  # of its file and those imported, where no folder has them
 
     @property
     def name(self) -> str:
@@ -183,7 +180,7 @@ class Model:
         if data is not None and "data" in self.typed.variables and not hasattr(data, "keys"):
             values, data = {**values, "data": data}, None  # a variable of this name
         given = [*datasets, *([] if data is None else [as_dataset(data)])]
-        return bind(self.typed, given, settings=values)
+        return bind(self.typed, given, settings={**self.interventions, **values})
 
     def approximation(self, label: str | None) -> Approximation | None:
         """The `approximate` block with this label; without one, the block that has none."""
@@ -203,14 +200,15 @@ class Model:
         approximation: str | None = None,
         datasets: Sequence[Dataset] = (),
         **values: Any,
-    ) -> Plan:
+    ) -> Plan | BridgePlan:
         """The plan: blocks, families, engine and reasons. `str()` is what `ppl explain` prints."""
-        from ppl.compiler.plan import compile_plan, refuse_unsupported
+        from ppl.compiler.plan import refuse_unsupported
+        from ppl.engines.routing import route
 
         chosen = self.approximation(approximation)
         refuse_unsupported(self.typed, engine or (chosen.engine if chosen else None))
         bound = self.bind(data, datasets=datasets, **values)
-        return compile_plan(bound, approximation=chosen, engine=engine)
+        return route(bound, approximation=chosen, engine=engine)
 
     def fit(
         self,
@@ -237,18 +235,42 @@ class Model:
         plan = self.explain(data, engine=engine, approximation=approximation, datasets=datasets, **values)
         from ppl.engines.fitting import fit_plan
 
-        return fit_plan(
-            plan,
-            seed=seed,
-            iterations=iterations,
-            tolerance=tolerance,
-            restarts=restarts,
-            dtype=dtype,
-            start=dict(start) if start else None,
-            progress=_print_progress if progress is True else progress or None,
-        )
+        options: dict[str, Any] = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
+        shown = _print_progress if progress is True else progress or None
+        posterior = fit_plan(plan, start=dict(start) if start else None, progress=shown, **options)
+        return self._answering(posterior, plan.source or plan.bound, self._fitter(engine, approximation, options))
+
+    def _fitter(self, engine: str | None, approximation: str | None, options: Mapping[str, Any]) -> Callable[[BoundModel], Posterior]:
+        """Fits this model, or a rewritten one, with its data in the same way."""
+
+        def fitted(bound: BoundModel) -> Posterior:
+            from ppl.engines.fitting import fit_plan
+            from ppl.engines.routing import route
+
+            plan = route(bound, approximation=self.approximation(approximation), engine=engine)
+            return self._answering(fit_plan(plan, **options), bound, fitted)
+
+        return fitted
+
+    def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
+        """The posterior, able to answer what needs its model."""
+        from ppl.engines.questions import ModelQuestions
+
+        return replace(posterior, questions=ModelQuestions(bound, fit, self._written))
+
+    def _written(self) -> dict[str, Any]:
+        """How the model is written: its file with those that it imports, and what was set by intervention."""
+        source = self.typed.span.source
+        texts = self.texts or _texts_of(source, self.folder)
+        return {"name": self.name, "source": source.name, "texts": dict(texts), "set": list(self.interventions)}
 
     # ------------------------------------------------------------ other questions
+    def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
+        """The model with its data as a NumPyro callable without arguments: `NUTS(model.to_numpyro(y=y))`."""
+        from ppl.engines.numpyro_bridge import to_numpyro
+
+        return to_numpyro(self.bind(data, datasets=datasets, **values))
+
     def graph(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> FactorGraph:
         """The factor graph; with data, what is observed is shaded and sizes are written at the plates."""
         from ppl.graph.factor_graph import build, build_bound
@@ -266,8 +288,10 @@ class Model:
         return prior_draws(self.bind(datasets=datasets, **values), n, seed=seed)
 
     def do(self, **values: Any) -> Model:
-        """The model with those variables set by intervention. Raises AimError: not supported yet."""
-        raise AimError([Diagnostic("AIM0731", f"`do({', '.join(values)})` is not supported yet")])
+        """The model with those variables set by intervention: their own causes are cut, what depends on them sees the values."""
+        from ppl.semantics.interventions import intervene
+
+        return replace(self, typed=intervene(self.typed, values), interventions={**self.interventions, **values})
 
     def log_density(self, data: Any = None, **values: Any) -> float:
         """The log joint in nats at a full assignment of the random variables."""
@@ -276,6 +300,42 @@ class Model:
 
         refuse_unsupported(self.typed)
         return log_joint(self.bind(data, **values))
+
+
+def open_posterior(path: str | Path) -> Posterior:
+    """The posterior that `posterior.save(path)` wrote, with its model: it answers what it did. Raises `AimError` where it cannot be."""
+    from ppl.graph.bound import BoundModel
+    from ppl.results.storage import read, restored
+    from ppl.semantics.interventions import intervene
+
+    stored = read(Path(path))
+    record, texts = stored.record, stored.record["texts"]
+    source = SourceText(record["source"], texts[""])
+    file = check_source(source, None, lambda module: SourceText(f"{module}.aim", texts[module]) if module in texts else None)
+    model = file.named(record["name"])
+    model = replace(model, typed=intervene(model.typed, record["set"]), interventions=dict.fromkeys(record["set"]), texts=texts)
+    known = model.typed.variables
+    values, observed = ({n: v for n, v in record[part].items() if n in known} for part in ("values", "observed"))
+    return model._answering(restored(stored), BoundModel(model.typed, record["sizes"], values, observed), model._fitter(None, None, {}))
+
+
+def compare(posteriors: Mapping[str, Posterior], *, draws: int = 1000, seed: int = 0) -> Comparison:
+    """Posteriors of the same data side by side: log evidences (or bounds, said so), Bayes factors, and leave-one-out where ArviZ is."""
+    from ppl.results.comparison import compare as compared
+
+    return compared(posteriors, draws=draws, seed=seed)
+
+
+def _texts_of(source: SourceText, folder: Path | None) -> dict[str, str]:
+    """The text of a file under the name "", and those of the modules that it imports, and that these import, under theirs."""
+    texts, queue = {"": source.text}, [source]
+    while queue:
+        for item in parse_text(queue.pop())[0].items:
+            imported = find_import(item.module, folder) if isinstance(item, tree.Import) and item.module not in texts else None
+            if imported is not None and isinstance(item, tree.Import):
+                texts[item.module] = imported.text
+                queue.append(imported)
+    return texts
 
 
 def _print_progress(sweeps: int, elbo: float) -> None:

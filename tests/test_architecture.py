@@ -81,6 +81,13 @@ def test_looking_at_a_model_does_not_import_jax(code: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_numpyro_is_behind_one_place() -> None:
+    inside = PACKAGE / "engines" / "numpyro_bridge"
+    for path in modules():
+        if inside not in path.parents:
+            assert not any(name.split(".")[0] == "numpyro" for name in imported(path)), f"{path} imports NumPyro"
+
+
 def test_every_module_says_its_idea() -> None:
     for path in modules():
         if path.name != "__init__.py":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -27,8 +28,8 @@ def namespace(*arrays: Any) -> Any:
 class Plated:
     """`data` has one leading axis for each name in `dims`, then the axes of the value.
 
-    `start` is set where this is the running index of its only plate, `start + arange(size)`: indexing by it is then a
-    slice with a name and not a gather.
+    `start` is set where this is the running index of its plates (of one, `start + arange(size)`; of several, in rising order),
+    whose value axes, if any, have length 1: indexing by it is then a slice with names and not a gather.
     """
 
     dims: tuple[str, ...]
@@ -134,10 +135,8 @@ class Plated:
         The axes of the index's value, if any, stand in place of the axis.
         """
         axis = axis % self.rank
-        if index.start is not None and index.dims[0] not in self.dims:
-            size = index.data.shape[0]
-            cut = (slice(None),) * (len(self.dims) + axis) + (slice(index.start, index.start + size),)
-            return Plated(self.dims, self.data[cut]).axis_to_dim(axis, index.dims[0])
+        if index.start is not None and not set(index.dims) & set(self.dims):
+            return self._slice(axis, index)
         xp = namespace(self.data, index.data)
         if not index.dims:
             return Plated(self.dims, xp.take(self.data, index.data, axis=len(self.dims) + axis))
@@ -152,6 +151,18 @@ class Plated:
             source = list(range(places, places + index.rank))
             gathered = xp.moveaxis(gathered, source, [s + axis for s in source])
         return Plated(dims, gathered)
+
+    def _slice(self, axis: int, index: Plated) -> Plated:
+        """The entries of an axis of the value that a running index runs over."""
+        sizes, place = tuple(index.sizes.values()), len(self.dims) + axis
+        assert index.start is not None
+        data = self.data[(slice(None),) * place + (slice(index.start, index.start + prod(sizes)),)]
+        value = Plated(self.dims, data.reshape(data.shape[:place] + sizes + data.shape[place + 1 :]))
+        for name in index.dims:
+            value = value.axis_to_dim(axis, name)
+        for _ in range(index.rank):
+            value = value.insert_axis(axis)
+        return value
 
     def at(self, axis: int, place: int) -> Plated:
         """One entry of an axis of the value."""
@@ -212,6 +223,16 @@ def contract(*values: Plated, over: Sequence[str] = ()) -> Plated:
     kept = tuple(d for d in dims if d not in over)
     spec = ",".join("".join(letters[d] for d in v.dims) for v in values) + "->" + "".join(letters[d] for d in kept)
     return Plated(kept, namespace(*(v.data for v in values)).einsum(spec, *(v.data for v in values)))
+
+
+def inner(a: Plated, b: Plated) -> Plated:
+    """The products of two vectors' entries, summed: a matrix product where their plates differ."""
+    if set(a.dims) <= set(b.dims) or set(b.dims) <= set(a.dims) or a.rank != 1 or b.rank != 1:
+        return (a * b).sum_value()
+    dims = tuple(dict.fromkeys((*a.dims, *b.dims)))
+    letters = {d: chr(97 + i) for i, d in enumerate(dims)}
+    spec = ",".join("".join(letters[d] for d in v.dims) + "Z" for v in (a, b)) + "->" + "".join(letters.values())
+    return Plated(dims, namespace(a.data, b.data).einsum(spec, a.data, b.data))
 
 
 def stack(values: Sequence[Plated]) -> Plated:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,16 +11,31 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, contract
 from ppl.compiler.blocks import Block
-from ppl.compiler.expectations import Layout, Moments, Ready, ready, select, slots_value
+from ppl.compiler.discrete_structure import asked_of
+from ppl.compiler.enumerations import same_place
+from ppl.compiler.expectations import select, slots_value
 from ppl.compiler.lowering import LoweredFactor
+from ppl.compiler.ready import Layout, Moments, Ready, ready
 from ppl.factors.registry import factor
 
 
 @dataclass(frozen=True)
 class ReadyEnumeration:
+    """`place` is a number that those at the same members of their plates share."""
+
     index: tuple[Plated, ...]
     dim: str
     variable: str
+    place: int
+
+
+@dataclass(frozen=True)
+class PatternSource:
+    """Which of a structured block's arrays a factor reads, by its name among the moments, and the plates of that array."""
+
+    block: str
+    pattern: str
+    dims: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,13 +51,14 @@ class ReadyFactor:
     label: str
     defines: str
     variables: tuple[str, ...]
+    patterns: tuple[PatternSource, ...] = ()
 
 
-jax.tree_util.register_dataclass(ReadyEnumeration, data_fields=["index"], meta_fields=["dim", "variable"])
+jax.tree_util.register_dataclass(ReadyEnumeration, data_fields=["index"], meta_fields=["dim", "variable", "place"])
 jax.tree_util.register_dataclass(
     ReadyFactor,
     data_fields=["slots", "weight", "constant", "enumerations"],
-    meta_fields=["implementation", "sizes", "label", "defines", "variables"],
+    meta_fields=["implementation", "sizes", "label", "defines", "variables", "patterns"],
 )
 
 
@@ -51,13 +67,30 @@ def ready_factor(lowered: LoweredFactor, layout: Layout) -> ReadyFactor:
         slots={name: {k: ready(f, layout) for k, f in fs.items()} for name, fs in lowered.slots.items()},
         weight=lowered.weight,
         constant=np.asarray(lowered.constant),
-        enumerations=tuple(ReadyEnumeration(e.index, e.dim, e.variable) for e in lowered.enumerations),
+        enumerations=tuple(ready_enumerations(lowered)),
         implementation=lowered.factor.energy.__module__,
         sizes=tuple(lowered.sizes.items()),
         label=lowered.label,
-        defines=lowered.statement.variable,
+        defines=lowered.defines,
         variables=lowered.variables,
+        patterns=tuple(pattern_sources(lowered, layout)),
     )
+
+
+def ready_enumerations(lowered: LoweredFactor) -> Iterator[ReadyEnumeration]:
+    for e in lowered.enumerations:
+        place = next(k for k, other in enumerate(lowered.enumerations) if same_place(e.index, other.index))
+        yield ReadyEnumeration(e.index, e.dim, e.variable, place)
+
+
+def pattern_sources(lowered: LoweredFactor, layout: Layout) -> Iterator[PatternSource]:
+    for name in dict.fromkeys(layout.block_of(e.variable).name for e in lowered.enumerations):
+        block = layout.blocks[name]
+        asked = asked_of(lowered, block.variables)
+        if block.structure is not None and asked is not None:
+            for number, pattern in enumerate(block.structure.patterns):
+                if pattern.like(asked.pattern):
+                    yield PatternSource(name, str(number), (*asked.plates, *asked.states))
 
 
 def log_density_table(ready_one: ReadyFactor, moments: Moments, layout: Layout) -> Plated:
@@ -81,13 +114,28 @@ def table_of(enumerations: Sequence[ReadyEnumeration], block: Block, moments: Mo
     return selected
 
 
+def probabilities_of(ready_one: ReadyFactor, moments: Moments, layout: Layout) -> list[Plated]:
+    """The probabilities of the states of all that is enumerated, as a product of these."""
+    tables = [Plated(p.dims, moments[p.block][p.pattern]) for p in ready_one.patterns]
+    structured = {p.block for p in ready_one.patterns}
+    together: list[list[ReadyEnumeration]] = []  # at one place of one block
+    for e in ready_one.enumerations:
+        block = layout.block_of(e.variable)
+        if block.name in structured:
+            continue
+        for others in together:
+            if others[0].variable in block.variables and others[0].place == e.place:
+                others.append(e)
+                break
+        else:
+            together.append([e])
+    return tables + [table_of(es, layout.block_of(es[0].variable), moments) for es in together]
+
+
 def energy_value(ready_one: ReadyFactor, moments: Moments, layout: Layout) -> Any:
     """E_q[log f] in nats, the constant included."""
     table = log_density_table(ready_one, moments, layout)
-    by_block: dict[str, list[ReadyEnumeration]] = {}
-    for e in ready_one.enumerations:
-        by_block.setdefault(layout.block_of(e.variable).name, []).append(e)
-    tables = [table_of(es, layout.blocks[name], moments) for name, es in by_block.items()]
+    tables = probabilities_of(ready_one, moments, layout)
     sizes = dict(ready_one.sizes)
     present = {d for t in (table, *tables) for d in t.dims}
     count = float(np.prod([n for d, n in sizes.items() if d not in present], initial=1.0))

@@ -1,199 +1,88 @@
-"""Expectations inside a compiled program: forms made ready, and their values given the moments of the blocks.
-
-What is ready is a tree of arrays with a static skeleton, so that data are arguments of the compiled program and never constants
-in it. Indices that name a plate are slices, indices that take everything are dropped, coefficients that are all 1 are not
-multiplied.
-"""
+"""Expectations inside a compiled program: the values of what was made ready, given the moments of the blocks."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping, Sequence
+from math import prod
 from types import SimpleNamespace
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.arrays.plated import Plated
+from ppl.arrays.plated import Plated, elementwise
 from ppl.compiler.blocks import Block
-from ppl.compiler.forms import Form, Term
-from ppl.compiler.latents import GAUSSIAN, LatentVariable
-from ppl.compiler.lowering import Feature, SecondMoment
+from ppl.compiler.ready import (
+    Layout,
+    Moments,
+    Pairing,
+    Part,
+    Ready,
+    ReadyAtom,
+    ReadyForm,
+    ReadySecond,
+    ReadySmooth,
+    ReadyTerm,
+    Side,
+)
+from ppl.numerics.gaussian_expectation import gaussian_expectation
+from ppl.numerics.linear_algebra import cholesky, inverse_from_cholesky
 
-jax.tree_util.register_dataclass(Plated, data_fields=["data"], meta_fields=["dims", "start"])
-
-
-@dataclass(frozen=True)
-class ReadyTerm:
-    """Takes entries of a statistic: `outer` indexes its `axes` by plates, `inner` (flat) the entries of what is left."""
-
-    outer: tuple[Plated, ...]
-    inner: Plated | None
-    coefficient: Plated | None
-    shape: tuple[int, ...]  # value axes and the term's own
-    source: tuple[str, str]  # a variable and its statistic, or a block and "block"
-    axes: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ReadyForm:
-    """An offset and the terms that are added to it."""
-
-    offset: Plated
-    terms: tuple[ReadyTerm, ...]
+MEANS = {"block": "mean", "chain": "mean", "border": "border mean", "pair": "location"}
 
 
-@dataclass(frozen=True)
-class ReadySecond:
-    form: ReadyForm
-    spread: Plated | None
-    outer: bool
-    rows: tuple[str, float] | None
-
-
-jax.tree_util.register_dataclass(ReadyTerm, data_fields=["outer", "inner", "coefficient"], meta_fields=["shape", "source", "axes"])
-jax.tree_util.register_dataclass(ReadyForm, data_fields=["offset", "terms"], meta_fields=[])
-jax.tree_util.register_dataclass(ReadySecond, data_fields=["form", "spread"], meta_fields=["outer", "rows"])
-
-Ready = Plated | ReadyForm | ReadySecond
-
-#: The moments of each block: Gaussian (mean, covariance), others by statistic; keyed by block name.
-Moments = Mapping[str, Mapping[str, Any]]
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each latent variable lives."""
-
-    latents: Mapping[str, LatentVariable]
-    blocks: Mapping[str, Block]  # by block name
-
-    @property
-    def signature(self) -> Hashable:
-        """Everything that a compiled program depends on, as one value that can be compared."""
-        variables = tuple((v.name, v.family, v.plates, v.event, v.cardinality) for v in self.latents.values())
-        blocks = tuple(
-            (b.name, b.kind, b.variables, b.batch, tuple(b.batch_axes.items()), b.size, tuple(p.tobytes() for p in b.positions.values()))
-            for b in self.blocks.values()
-        )
-        return variables, blocks
-
-    def block_of(self, variable: str) -> Block:
-        return next(b for b in self.blocks.values() if variable in b.variables)
-
-
-# ------------------------------------------------------------------ making ready
-def ready(feature: Feature, layout: Layout) -> Ready:
-    if isinstance(feature, Plated):
-        return feature
-    if isinstance(feature, SecondMoment):
-        return ReadySecond(ready_form(feature.form, layout), feature.spread, feature.outer, feature.rows)
-    return ready_form(feature, layout)
-
-
-def ready_form(form: Form, layout: Layout) -> ReadyForm:
-    gaussian: dict[str, list[Term]] = {}
-    terms: list[ReadyTerm] = []
-    for term in form.terms:
-        if layout.latents[term.variable].family in GAUSSIAN:
-            gaussian.setdefault(layout.block_of(term.variable).name, []).append(term)
-        else:
-            terms.append(_ready_term(term, layout.latents[term.variable].statistic_shape(term.statistic)))
-    for name, parts in gaussian.items():
-        terms.append(_join([_ready_gaussian(t, layout.blocks[name]) for t in parts]))
-    return ReadyForm(form.offset, tuple(terms))
-
-
-def _coefficient(value: Plated) -> Plated | None:
-    return None if not value.dims and bool(np.all(value.data == 1.0)) else value
-
-
-def _flat(index: Sequence[Plated], lengths: tuple[int, ...], shape: tuple[int, ...]) -> Plated | None:
-    """One index into the flattened remaining axes; None where it takes everything in order."""
-    dims = tuple(dict.fromkeys(d for i in index for d in i.dims))
-    total = np.zeros((1,) * len(dims) + shape, int)
-    for i, length in zip(index, lengths, strict=True):
-        data = i.arranged(dims)
-        data = data if i.rank else data.reshape(data.shape + (1,) * len(shape))
-        total = total * length + data
-    count = int(np.prod(lengths, dtype=int))
-    if not dims and total.size == count and np.array_equal(total.ravel(), np.arange(count)):
-        return None
-    return Plated(dims, np.broadcast_to(total, total.shape[: len(dims)] + shape))
-
-
-def _ready_term(term: Term, lengths: tuple[int, ...]) -> ReadyTerm:
-    shape = term.coefficient.shape
-    axes = tuple(k for k, i in enumerate(term.index) if not i.rank)
-    rest = [k for k, i in enumerate(term.index) if i.rank]
-    inner = _flat([term.index[k] for k in rest], tuple(lengths[k] for k in rest), shape)
-    outer = tuple(term.index[k] for k in axes)
-    return ReadyTerm(outer, inner, _coefficient(term.coefficient), shape, (term.variable, term.statistic), axes)
-
-
-def _ready_gaussian(term: Term, block: Block) -> ReadyTerm:
-    axes = block.batch_axes[term.variable]
-    positions = block.positions[term.variable]
-    shape = term.coefficient.shape
-    outer = tuple(term.index[a] for a in axes)
-    rest = [i for a, i in enumerate(term.index) if a not in axes]
-    dims = tuple(dict.fromkeys(d for i in rest for d in i.dims))
-    placed = [i.arranged(dims) if i.rank else i.arranged(dims).reshape(i.arranged(dims).shape + (1,) * len(shape)) for i in rest]
-    inner = positions[tuple(placed)] if placed else positions.reshape((1,) * len(shape))
-    inner = np.broadcast_to(inner, inner.shape[: len(dims)] + shape)
-    whole = not dims and inner.size == block.size and np.array_equal(inner.ravel(), np.arange(block.size))
-    taken = None if whole else Plated(dims, inner)
-    return ReadyTerm(outer, taken, _coefficient(term.coefficient), shape, (block.name, "block"), tuple(range(len(axes))))
-
-
-def _join(terms: list[ReadyTerm]) -> ReadyTerm:
-    """The terms of one Gaussian block side by side: they share its batch, and their entries follow each other."""
-    if len(terms) == 1:
-        return terms[0]
-
-    def joined(values: list[Plated]) -> Plated:
-        dims = tuple(dict.fromkeys(d for v in values for d in v.dims))
-        lengths = {d: n for v in values for d, n in v.sizes.items()}
-        return Plated(dims, np.concatenate([v.arranged(dims, lengths) for v in values], axis=-1))
-
-    shape = (*terms[0].shape[:-1], sum(t.shape[-1] for t in terms))
-    whole = [t.inner if t.inner is not None else Plated((), np.arange(int(np.prod(t.shape))).reshape(t.shape)) for t in terms]
-    inner = joined(whole)
-    coefficient = joined([t.coefficient if t.coefficient is not None else Plated((), np.ones(t.shape)) for t in terms])
-    return ReadyTerm(terms[0].outer, inner, _coefficient(coefficient), shape, terms[0].source, terms[0].axes)
-
-
-# ------------------------------------------------------------------ values
-def select(array: Any, axes: Sequence[int], indices: Sequence[Plated]) -> Plated:
-    """The statistic with these axes, in rising order, turned into plates."""
+def select(array: Any, axes: Sequence[int], indices: Sequence[Plated], tied: Sequence[bool] = ()) -> Plated:
+    """The statistic with these axes, in rising order, turned into plates; along a tied axis all members are the same."""
     value = Plated((), array)
     for gone, (axis, index) in enumerate(zip(axes, indices, strict=True)):
-        value = value.take(axis - gone, index)
+        value = value.at(axis - gone, 0) if tied and tied[axis] else value.take(axis - gone, index)
     return value
 
 
-def _entries(value: Plated, inner: Plated | None, shape: tuple[int, ...]) -> Plated:
-    """The entries that a term takes of what its plates selected."""
-    places = value.data.shape[: len(value.dims)]
-    flat = value.map(lambda a: a.reshape(places + (-1,)))
-    if inner is None:
-        return flat.map(lambda a: a.reshape(places + shape))
-    return flat.take(0, inner)
+def atom_value(atom: ReadyAtom | ReadySmooth, moments: Moments, layout: Layout) -> Plated:
+    """The expected statistic at the entries that the atom takes."""
+    if isinstance(atom, ReadySmooth):
+        return smooth_value(atom, moments, layout)
+    name, statistic = atom.source
+    array = moments[name][MEANS[statistic]] if atom.is_gaussian else moments[layout.block_of(name).name][statistic]
+    taken = select(array, atom.axes, atom.outer)
+    places = taken.data.shape[: len(taken.dims)]
+    flat = taken.map(lambda a: a.reshape(places + (-1,)))
+    return flat.map(lambda a: a.reshape(places + atom.shape)) if atom.inner is None else flat.take(0, atom.inner)
 
 
 def term_value(term: ReadyTerm, moments: Moments, layout: Layout) -> Plated:
-    """`Σ_p coefficient · statistic[index]`."""
-    name, statistic = term.source
-    if statistic == "block":
-        array = moments[name]["mean"]
-    else:
-        array = moments[layout.block_of(name).name][statistic]
-    taken = _entries(select(array, term.axes, term.outer), term.inner, term.shape)
+    """`Σ_p coefficient · Π statistic[index]`."""
+    factors = [atom_value(a, moments, layout) for a in term.atoms]
     if term.coefficient is not None:
-        taken = taken * term.coefficient
-    return taken.sum_value() if term.shape[-1] != 1 else taken.map(lambda a: a[..., 0])
+        factors.append(term.coefficient)
+    if term.shape[-1] == 1 and len({f.rank for f in factors}) == 1:
+        product = factors[0]
+        for other in factors[1:]:
+            product = product * other
+        return product.map(lambda a: a[..., 0])
+    return multiplied(factors, summed=1)
+
+
+def multiplied(factors: Sequence[Plated], summed: int) -> Plated:
+    """The product of values of one rank over all their plates, summed over their last axes, in the cheapest order."""
+    rank = max(f.rank for f in factors)
+    if len(factors) == 1:
+        return factors[0].sum_value(summed)
+    if len(factors) == 2 and set(factors[0].dims) == set(factors[1].dims) and factors[0].rank == factors[1].rank:
+        return (factors[0] * factors[1]).sum_value(summed)
+    letters = "vwxyz"[:rank]
+    return einsum([(f, letters[rank - f.rank :]) for f in factors], letters[: rank - summed])
+
+
+def einsum(factors: Sequence[tuple[Plated, str]], kept: str, over: Sequence[str] = ()) -> Plated:
+    """Products over plates and lettered value axes; the axes that are not kept and the plates `over` are summed."""
+    dims = tuple(dict.fromkeys(d for f, _ in factors for d in f.dims))
+    plates = {d: chr(65 + k) for k, d in enumerate(dims)}
+    left = tuple(d for d in dims if d not in over)
+    spec = ",".join("".join(plates[d] for d in f.dims) + axes for f, axes in factors) + "->" + "".join(plates[d] for d in left) + kept
+    return Plated(left, jnp.einsum(spec, *(f.data for f, _ in factors)))
 
 
 def form_value(form: ReadyForm, moments: Moments, layout: Layout) -> Plated:
@@ -203,72 +92,167 @@ def form_value(form: ReadyForm, moments: Moments, layout: Layout) -> Plated:
     return total
 
 
-def covariance(term: ReadyTerm, moments: Moments, outer: bool) -> Plated:
-    """The variance of a scalar form's part in one block, or the covariance matrix of a vector form's."""
-    cov = select(moments[term.source[0]]["cov"], term.axes, term.outer)  # plates; E, E
-    if outer:
-        return _matrix_covariance(cov, term)
-    if term.inner is not None:
-        cov = _pairs(cov, term.inner, term.shape[-1])
-    if term.coefficient is None:
-        return cov.sum_value(2)
-    weights = term.coefficient
-    dims = tuple(dict.fromkeys((*weights.dims, *cov.dims)))
-    if not cov.dims:
-        product = Plated(weights.dims, jnp.matmul(weights.data, cov.data))
-    else:
-        product = Plated(dims, jnp.matmul(weights.arranged(dims)[..., None, :], cov.arranged(dims))[..., 0, :])
-    return (product * weights).sum_value()
+def smooth_value(atom: ReadySmooth, moments: Moments, layout: Layout) -> Plated:
+    mean = form_value(atom.form.form, moments, layout)
+    value = elementwise(functools.partial(gaussian_expectation, atom.function), mean, variance_value(atom.form, moments, layout))
+    plates = tuple(d for d in value.dims if d not in atom.axes)
+    return Plated(plates, value.arranged((*plates, *atom.axes)))
 
 
-def _pairs(cov: Plated, inner: Plated, width: int) -> Plated:
-    """Cov[e_p, e_q] for the entries that a scalar form takes."""
-    rows = inner.map(lambda a: a[..., :, None] + jnp.zeros((1, width), int))
-    columns = inner.map(lambda a: a[..., None, :] + jnp.zeros((width, 1), int))
-    size = cov.shape[-1]
-    flat = cov.map(lambda a: a.reshape(a.shape[:-2] + (size * size,)))
-    return flat.take(0, Plated(rows.dims, rows.data * size + columns.data))
-
-
-def _matrix_covariance(cov: Plated, term: ReadyTerm) -> Plated:
-    rows, width = term.shape
-    if term.inner is not None or width != 1:
-        size = cov.shape[-1]
-        inner = term.inner if term.inner is not None else Plated((), np.arange(rows * width).reshape(rows, width))
-        flat = inner.map(lambda a: a.reshape(a.shape[:-2] + (rows * width,)))
-        cov = _pairs(cov, flat, rows * width) if size != 0 else cov
-    if term.coefficient is None and width == 1:
-        return cov
-    shape = (rows, width, rows, width)
-    weights = term.coefficient if term.coefficient is not None else Plated((), np.ones((rows, width)))
-    dims = tuple(dict.fromkeys((*weights.dims, *cov.dims)))
-    full = cov.arranged(dims)
-    full = full.reshape(full.shape[: len(dims)] + shape)
-    w = weights.arranged(dims)
-    return Plated(dims, (w[..., :, :, None, None] * full * w[..., None, None, :, :]).sum(axis=(-3, -1)))
-
-
-def variance_value(form: ReadyForm, moments: Moments, layout: Layout) -> Plated:
-    """The variance of a scalar form of Normals: that of each block, added."""
+def variance_value(second: ReadySecond, moments: Moments, layout: Layout) -> Plated:
+    """The variance of a scalar form of Normals, or the covariance matrix of a vector form."""
     total = Plated((), np.asarray(0.0))
-    for term in form.terms:
-        total = total + covariance(term, moments, False)
+    for part in second.parts:
+        total = total + part_value(part, second, moments, layout)
     return total
+
+
+def part_value(part: Part, second: ReadySecond, moments: Moments, layout: Layout) -> Plated:
+    """`Σ_pq c_p c_q Π_b Cov_b[p, q]`, with the means of the other blocks in the coefficients; rows summed as early as can be."""
+    left, right, kept = ("ip", "jq", "ij") if second.outer else ("p", "q", "")
+    weights = _weights(part.left, second.form, moments, layout)
+    others = _weights(part.right, second.form, moments, layout) if part.twice else weights
+    entries = zip(part.left.entries, part.right.entries, part.pairings, strict=True)
+    factors = [(covariance(a, b, pairing, moments, layout), left[-len(a.shape) :] + right[-len(b.shape) :]) for a, b, pairing in entries]
+    factors += [(w, axes) for w, axes in ((weights, left), (others, right)) if w is not None]
+    present = {d for f, _ in factors for d in f.dims}
+    value = einsum(factors, kept, over=[name for name, _ in second.rows if name in present])
+    for name, count in second.rows:
+        if name in present:
+            value = value.map(lambda a, c=count: a / c)
+    if part.twice:
+        value = value.map(lambda a: a + jnp.swapaxes(a, -1, -2)) if second.outer else 2.0 * value
+    return value
+
+
+def covariance(a: ReadyAtom, b: ReadyAtom, pairing: Pairing, moments: Moments, layout: Layout) -> Plated:
+    """The covariance of the entries of two atoms of one block: plates, then the value axes of the first and of the second."""
+    block = layout.blocks[a.source[0]]
+    own = moments[block.name]
+    if pairing.lookup is not None:
+        return _banded(own, block, a).take(0, pairing.lookup)
+    if a.source[1] == "pair":
+        cov = select(_pair_covariance(own), a.axes, a.outer)
+    elif a.source[1] == b.source[1] == "chain":
+        cov = _chain_covariance(own, block, a, b, pairing.distance)
+    elif a.source[1] == b.source[1]:
+        cov = select(own["cov" if a.source[1] == "block" else "border cov"], a.axes, a.outer, block.tied)
+    elif a.source[1] == "chain":
+        cov = select(_by_step(own["border cross"], block), a.axes, a.outer)
+    else:
+        cov = select(_by_step(own["border cross"], block), b.axes, b.outer).map(_turned)
+    return _entry_pairs(cov, a, b)
+
+
+def _pair_covariance(own: Mapping[str, Any]) -> Any:
+    """What a statement whose precision is a multiple of the pair's own sees as the covariance of the location."""
+    if own["scaled"].ndim == own["location"].ndim + 1:
+        return own["scaled"] / own["mean"][..., None, None]
+    return inverse_from_cholesky(cholesky(own["mean"])) * own["scaled"][..., None, None]
+
+
+def _turned(array: Any) -> Any:
+    return jnp.swapaxes(array, -1, -2)
+
+
+def _by_step(array: Any, block: Block) -> Any:
+    """Blocks of several steps in time as the steps that they hold."""
+    assert block.chain is not None
+    return array.reshape((*block.batch, block.chain.length, block.chain.width, array.shape[-1]))
+
+
+def _chain_covariance(own: Mapping[str, Any], block: Block, a: ReadyAtom, b: ReadyAtom, distance: int) -> Plated:
+    """Of steps that are the same or neighbours."""
+    if distance == 0:
+        return select(own["cov"], a.axes, a.outer)
+    if distance == 1:
+        return select(own["cross"], a.axes, a.outer)
+    return select(own["cross"], b.axes, b.outer).map(_turned)
+
+
+def _banded(own: Mapping[str, Any], block: Block, a: ReadyAtom) -> Plated:
+    """All covariances within and between neighbouring blocks of steps, flat, over the plates of the batch."""
+    batch = len(block.batch)
+    parts = [own["cov"], own["cross"], _turned(own["cross"])]
+    flat = jnp.concatenate([p.reshape((*p.shape[:batch], -1)) for p in parts], axis=-1)
+    return select(flat, a.axes[:-1], a.outer[:-1])
+
+
+def _entry_pairs(cov: Plated, a: ReadyAtom, b: ReadyAtom) -> Plated:
+    """The entries that two atoms take of a covariance matrix over the plates."""
+    places, size = cov.data.shape[: len(cov.dims)], cov.shape[-1]
+    if a.inner is None and b.inner is None:
+        return cov.map(lambda c: c.reshape(places + a.shape + b.shape))
+    if a.inner is not None and b.inner is not None and _run_alike(a.inner, b.inner):
+        return _variances(cov, a.inner, len(b.shape))
+    width = len(b.shape)
+    rows = _entries(a).map(lambda i: i.reshape(i.shape + (1,) * width))
+    columns = _entries(b)
+    columns = columns.map(lambda i: i.reshape(i.shape[: len(columns.dims)] + (1,) * len(a.shape) + b.shape))
+    return cov.map(lambda c: c.reshape(places + (-1,))).take(0, rows * size + columns)
+
+
+def _run_alike(a: Plated, b: Plated) -> bool:
+    return a.start is not None and (a.start, a.dims) == (b.start, b.dims)
+
+
+def _variances(cov: Plated, index: Plated, rank: int) -> Plated:
+    """The diagonal entries that a running index takes, with as many value axes of length 1 again."""
+    places, size = cov.data.shape[: len(cov.dims)], cov.shape[-1]
+    found = cov.map(lambda c: c.reshape(places + (-1,))[..., :: size + 1]).take(0, index)
+    for _ in range(rank):
+        found = found.insert_axis(-1)
+    return found
+
+
+def _entries(atom: ReadyAtom) -> Plated:
+    return atom.inner if atom.inner is not None else Plated((), np.arange(int(np.prod(atom.shape))).reshape(atom.shape))
+
+
+def _times(weight: Plated, other: Plated) -> Plated:
+    """Multiplied by what may lack the value axes."""
+    lacking = weight.rank - other.rank
+    return weight * other.map(lambda a: a.reshape(a.shape[: len(other.dims)] + (1,) * lacking + other.shape))
+
+
+def _weights(part: Side, form: ReadyForm, moments: Moments, layout: Layout) -> Plated | None:
+    """The coefficient of each entry: those of the terms times the means of their other atoms; None where all are 1."""
+    found: list[Plated] = []
+    plain = True
+    for k, chosen in part.groups:
+        term = form.terms[k]
+        others = [atom_value(a, moments, layout) for c, a in enumerate(term.atoms) if c not in chosen]
+        whole = all(len(e.shape) == len(term.shape) for e in part.entries)
+        plain = plain and not others and term.coefficient is None and whole
+        weight = term.coefficient if term.coefficient is not None else Plated((), np.ones(term.shape))
+        for other in others:
+            weight = _times(weight, other)
+        found.append(weight)
+    if plain:
+        return None
+    if len(found) == 1:
+        return found[0]
+    dims = tuple(dict.fromkeys(d for w in found for d in w.dims))
+    lengths = {d: n for w in found for d, n in w.sizes.items()}
+    return Plated(dims, jnp.concatenate([w.arranged(dims, lengths) for w in found], axis=-1))
 
 
 def second_value(second: ReadySecond, moments: Moments, layout: Layout) -> Plated:
     """E[e²] or E[e eᵀ]: the square of the mean, the form's own variance, and that of the data it stands for."""
     mean = form_value(second.form, moments, layout)
-    if second.outer:
-        total = mean.map(lambda m: m[..., :, None] * m[..., None, :])
-    else:
-        total = mean * mean
-    for term in second.form.terms:
-        total = total + covariance(term, moments, second.outer)
-    if second.rows is not None:
-        name, count = second.rows
-        total = total.sum_dim(name).map(lambda a: a / count)
-    return total if second.spread is None else total + second.spread
+    present = [(name, count) for name, count in second.rows if name in mean.dims]
+    total = einsum([(mean, "i"), (mean, "j")], "ij", over=[name for name, _ in present]) if second.outer else mean * mean
+    total = total.map(lambda a: a / prod(c for _, c in present)) if second.outer else _averaged(total, second.rows)
+    for part in second.parts:
+        total = total + part_value(part, second, moments, layout)
+    return total if second.spread is None else total + _averaged(second.spread, second.rows)
+
+
+def _averaged(value: Plated, rows: Sequence[tuple[str, float]]) -> Plated:
+    for name, count in rows:
+        if name in value.dims:
+            value = value.sum_dim(name).map(lambda a, c=count: a / c)
+    return value
 
 
 def feature_value(feature: Ready, moments: Moments, layout: Layout) -> Plated:

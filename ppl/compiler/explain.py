@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ppl.compiler.blocks import Block
 from ppl.compiler.kinds import kind_of
+from ppl.compiler.steps import smooth_variables
 
 if TYPE_CHECKING:
     from ppl.compiler.plan import Plan
@@ -17,6 +18,7 @@ def explain(plan: Plan) -> str:
     lines = [f"{model.kind} {model.name}"]
     given = [n for n in plan.bound.values if model.variables[n].role == "random"]
     lines.append("observed: " + (", ".join(given) if given else "nothing"))
+    lines += [f"rewritten: {reason}" for reason in plan.rewrites]
     if not plan.blocks:
         lines.append("latent: nothing that the data depend on")
     if plan.branches:
@@ -24,13 +26,15 @@ def explain(plan: Plan) -> str:
     for block in plan.blocks:
         lines.append(f"block q({block.name}): {_form(block, plan)}")
         lines.append(f"    {_reason(block, plan)}")
+    lines += [f"parameter expansion: {e}, which no likelihood sees" for e in plan.expansions]
     if plan.predicted:
         lines.append(f"predicted from the posterior: {', '.join(plan.predicted)} (nothing observed depends on them)")
     lines.append(
         f"engine: {plan.engine}" + (", exact: no statement joins two blocks, so the bound is the log evidence" if plan.exact else "")
     )
     if not plan.exact:
-        lines += [f"    blocks are taken as independent where they meet: {text}" for text in _joints(plan)]
+        what = "drawn in turn given each other" if plan.engine == "gibbs" else "taken as independent where they meet"
+        lines += [f"    blocks are {what}: {text}" for text in _joints(plan)]
     return "\n".join(lines)
 
 
@@ -41,6 +45,17 @@ def _form(block: Block, plan: Plan) -> str:
 
 
 def _reason(block: Block, plan: Plan) -> str:
+    bent = [f.label for f in plan.factors if smooth_variables([f]) & set(block.variables)]
+    if bent:
+        return f"natural-gradient steps: not conjugate in {'; '.join(dict.fromkeys(bent))}"
+    if block.structure is not None:
+        names = " and ".join(block.variables)
+        whose = f"{names} meet" if len(block.variables) > 1 else f"members of {names} meet"
+        return f"{whose} in {'; '.join(_meetings(block, plan))}: their joint posterior is summed exactly"
+    if block.turns is not None:
+        count = int(block.turns.max()) + 1
+        met = "; ".join(_meetings(block, plan))
+        return f"its members meet in {met} and are taken as independent: their joint posterior is not summed, {count} turns a sweep"
     if len(block.variables) > 1:
         what = "meet in one affine mean" if block.kind == "Gaussian" else "meet in a statement"
         return f"{' and '.join(block.variables)} {what}, so they stay together"
@@ -49,6 +64,11 @@ def _reason(block: Block, plan: Plan) -> str:
     touching = [f for f in plan.factors if set(f.variables) & set(block.variables)]
     labels = list(dict.fromkeys(f.label for f in touching))
     return f"conjugate in every statement that touches it: {'; '.join(labels)}"
+
+
+def _meetings(block: Block, plan: Plan) -> list[str]:
+    """The statements that join several places of a discrete block."""
+    return list(dict.fromkeys(f"`{f.label}`" for f in plan.factors if sum(e.variable in block.variables for e in f.enumerations) > 1))
 
 
 def _joints(plan: Plan) -> list[str]:

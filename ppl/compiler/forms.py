@@ -1,7 +1,8 @@
-"""Forms: affine functions of the expected statistics of latent variables.
+"""Forms: multilinear functions of the statistics of latent variables.
 
-A `Form` is an offset and terms `coefficient · statistic[index]`, each summed over a last axis of its own. Messages flow back
-through it by reverse mode: a gather becomes a scatter-add, a matrix product its transpose.
+A `Form` is an offset and terms `coefficient · statistic[index] · statistic'[index'] …`, each summed over a last axis of its own; the
+variables of one term are different ones. Messages flow back through it by reverse mode: a gather becomes a scatter-add, a
+matrix product its transpose.
 """
 
 from __future__ import annotations
@@ -15,21 +16,95 @@ from ppl.arrays.plated import Plated, elementwise, known
 
 
 @dataclass(frozen=True)
-class Term:
-    """`Σ_p coefficient[…, p] · statistic(variable)[index]`.
+class Atom:
+    """`statistic(variable)[index]`.
 
     `index` has an entry for each axis of the variable's statistic: without value axes (the same place for the whole value), or
-    with those of the coefficient.
+    with those of the term's coefficient.
     """
 
     variable: str
     statistic: str
     index: tuple[Plated, ...]
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return (self.variable,)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(d for i in self.index for d in i.dims))
+
+    def with_arrays(self, change: Callable[[Plated], Plated]) -> Atom:
+        return replace(self, index=tuple(change(i) if i.rank else i for i in self.index))
+
+    def spread(self, name: str, shape: tuple[int, ...]) -> Atom:
+        """An index that has this plate, and no value axes, repeated over those of the coefficient."""
+        return replace(self, index=tuple(_expand(i, shape) if name in i.dims and not i.rank else i for i in self.index))
+
+
+@dataclass(frozen=True)
+class SmoothAtom:
+    """`E φ(form)` for a smooth function φ of scalars that are affine in Normal variables.
+
+    The value axes of the form are those of the term's coefficient. Its own sums stand aside as a plate while an array changes.
+    """
+
+    form: Form
+    function: str
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(sorted(self.form.variables))
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return self.form.dims
+
+    def with_arrays(self, change: Callable[[Plated], Plated]) -> SmoothAtom:
+        def aside(value: Plated) -> Plated:
+            moved = change(Plated(("·", *value.dims), np.moveaxis(value.data, -1, 0)))
+            return Plated(moved.dims[1:], np.moveaxis(moved.data, 0, -1))
+
+        terms = tuple(term.with_arrays(aside) for term in self.form.terms)
+        return replace(self, form=Form(change(self.form.offset), terms))
+
+    def spread(self, name: str, shape: tuple[int, ...]) -> SmoothAtom:
+        terms = tuple(replace(t, atoms=tuple(a.spread(name, (*shape, t.coefficient.shape[-1])) for a in t.atoms)) for t in self.form.terms)
+        return replace(self, form=replace(self.form, terms=terms))
+
+
+@dataclass(frozen=True)
+class Term:
+    """`Σ_p coefficient[…, p] · Π atom[…, p]`: more than one atom is a product of latent values."""
+
+    atoms: tuple[Atom | SmoothAtom, ...]
     coefficient: Plated  # value axes of the form, then p
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        return tuple(v for a in self.atoms for v in a.variables)
+
+    @property
+    def dims(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*self.coefficient.dims, *(d for a in self.atoms for d in a.dims))))
 
     def with_arrays(self, change: Callable[[Plated], Plated]) -> Term:
         """The change applied to the coefficient and to each index that has value axes."""
-        return replace(self, index=tuple(change(i) if i.rank else i for i in self.index), coefficient=change(self.coefficient))
+        return Term(tuple(a.with_arrays(change) for a in self.atoms), change(self.coefficient))
+
+    def times(self, other: Term) -> Term:
+        """The product of two terms of equal value axes, summed over both sums."""
+        p, q = self.coefficient.shape[-1], other.coefficient.shape[-1]
+
+        def left(value: Plated) -> Plated:
+            return value.map(lambda a: np.repeat(a, q, axis=-1))
+
+        def right(value: Plated) -> Plated:
+            return value.map(lambda a: np.tile(a, (1,) * (a.ndim - 1) + (p,)))
+
+        a, b = (self if q == 1 else self.with_arrays(left)), (other if p == 1 else other.with_arrays(right))
+        return Term(a.atoms + b.atoms, a.coefficient * b.coefficient)
 
 
 def _expand(index: Plated, shape: tuple[int, ...]) -> Plated:
@@ -55,8 +130,11 @@ class Form:
 
     @property
     def dims(self) -> tuple[str, ...]:
-        parts = [self.offset, *(t.coefficient for t in self.terms), *(i for t in self.terms for i in t.index)]
-        return tuple(dict.fromkeys(d for p in parts for d in p.dims))
+        return tuple(dict.fromkeys((*self.offset.dims, *(d for t in self.terms for d in t.dims))))
+
+    @property
+    def variables(self) -> frozenset[str]:
+        return frozenset(v for t in self.terms for v in t.variables)
 
     def __add__(self, other: Form | Plated) -> Form:
         if isinstance(other, Plated):
@@ -75,6 +153,13 @@ class Form:
             return replace(term, coefficient=term.coefficient * wide)
 
         return Form(form.offset * factor, tuple(map(times, form.terms)))
+
+    def times(self, other: Form) -> Form:
+        """The product, entry by entry, of forms in different variables."""
+        a, b = self.promoted(other.rank, other.shape), other.promoted(self.rank, self.shape)
+        linear = replace(a, offset=a.offset.map(np.zeros_like)).scale(b.offset).terms if np.any(b.offset.data) else ()
+        mirrored = replace(b, offset=b.offset.map(np.zeros_like)).scale(a.offset).terms if np.any(a.offset.data) else ()
+        return Form(a.offset * b.offset, (*linear, *mirrored, *(t.times(u) for t in a.terms for u in b.terms)))
 
     def promoted(self, rank: int, shape: tuple[int, ...]) -> Form:
         """A scalar form repeated over the axes of a value."""
@@ -107,25 +192,36 @@ class Form:
 
         def moved(term: Term) -> Term:
             shape = term.coefficient.shape
-            spread = [_expand(i, shape) if name in i.dims and not i.rank else i for i in term.index]
-            change = lambda a: _with_axis(a, name, rank, size)  # noqa: E731
-            return replace(term, index=tuple(change(i) if i.rank else i for i in spread), coefficient=change(term.coefficient))
+            spread = tuple(a.spread(name, shape) for a in term.atoms)
+            return Term(spread, term.coefficient).with_arrays(lambda a: _with_axis(a, name, rank, size))
 
         return Form(_with_axis(self.offset, name, rank, size), tuple(map(moved, self.terms)))
 
     def negated(self) -> Form:
         return self.scale(-1.0)
 
-    def map_last(self, matrix: Plated) -> Form:
-        """`matrix @ value` for a vector form: its entries are summed with the rows' weights."""
-        rows = matrix.shape[0]
+    def repeated(self, axis: int, size: int) -> Form:
+        """The value with a new axis along which it is the same."""
 
-        def spread(value: Plated) -> Plated:  # value axes (D, …) -> (rows, D, …)
-            data = np.expand_dims(value.data, len(value.dims))
-            return Plated(value.dims, np.broadcast_to(data, data.shape[: len(value.dims)] + (rows,) + data.shape[len(value.dims) + 1 :]))
+        def spread(value: Plated) -> Plated:
+            at = len(value.dims) + axis
+            data = np.expand_dims(value.data, at)
+            return Plated(value.dims, np.broadcast_to(data, data.shape[:at] + (size,) + data.shape[at + 1 :]))
 
-        wide = self._each(spread)
-        return wide.scale(matrix).sum_axis()
+        return self._each(spread)
+
+    def flattened(self) -> Form:
+        """The axes of the value as one."""
+        rank = self.rank
+
+        def merge(value: Plated) -> Plated:
+            return value.map(lambda a: a.reshape(a.shape[: len(value.dims)] + (-1,) + a.shape[len(value.dims) + rank :]))
+
+        return self._each(merge)
+
+    def transposed(self) -> Form:
+        """The two axes of a matrix exchanged."""
+        return self._each(lambda a: a.map(lambda v: np.moveaxis(v, len(a.dims), len(a.dims) + 1)))
 
 
 def _with_axis(value: Plated, name: str, place: int, size: int) -> Plated:
@@ -138,6 +234,12 @@ def _with_axis(value: Plated, name: str, place: int, size: int) -> Plated:
 
 def constant(value: Plated) -> Form:
     return Form(value)
+
+
+def smooth(function: str, form: Form) -> Form:
+    """`E φ(form)`, entry by entry, as a form."""
+    inner = form._each(lambda a: a.insert_axis(form.rank))
+    return Form(form.offset.map(np.zeros_like), (Term((SmoothAtom(inner, function),), Plated((), np.ones((*form.shape, 1)))),))
 
 
 def stack_forms(forms: Sequence[Form]) -> Form:

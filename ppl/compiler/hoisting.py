@@ -46,17 +46,21 @@ def average(feature: Feature, dim: str, size: int) -> Feature | None:
     if isinstance(feature, Plated):
         return feature.mean_dim(dim)
     form = feature.form if isinstance(feature, SecondMoment) else feature
-    if any(dim in i.dims for t in form.terms for i in t.index):
-        return None
+    if any(dim in a.dims for t in form.terms for a in t.atoms):
+        return _inside(feature, dim, size)
     in_terms = any(dim in t.coefficient.dims for t in form.terms)
     if isinstance(feature, Form):
         terms = tuple(replace(t, coefficient=_mean(t.coefficient, dim)) for t in form.terms)
         return Form(_mean(form.offset, dim), terms)
     if not in_terms:
         return _scatter(feature, dim)
-    if feature.outer or feature.rows is not None or feature.spread is not None:
-        return None
-    return _triangular(feature, dim, size)
+    short = None if feature.outer or feature.rows or feature.spread is not None else _triangular(feature, dim, size)
+    return short or _inside(feature, dim, size)
+
+
+def _inside(feature: Form | SecondMoment, dim: str, size: int) -> SecondMoment | None:
+    """A second moment whose plate is summed sweep by sweep, before anything that does not carry it is multiplied in."""
+    return replace(feature, rows=(*feature.rows, (dim, float(size)))) if isinstance(feature, SecondMoment) else None
 
 
 def _mean(value: Plated, dim: str) -> Plated:
@@ -84,7 +88,7 @@ def _triangular(feature: SecondMoment, dim: str, size: int) -> SecondMoment | No
     form = feature.form
     others = tuple(d for d in form.dims if d != dim)
     lengths = {d: n for p in [form.offset, *(t.coefficient for t in form.terms)] for d, n in p.sizes.items()}
-    if any(t.coefficient.rank != 1 for t in form.terms) or any(d not in lengths for d in others):
+    if any(t.coefficient.rank != 1 or len(t.atoms) > 1 for t in form.terms) or any(d not in lengths for d in others):
         return None
     columns = [form.offset.insert_axis(0), *(t.coefficient for t in form.terms)]
     full = {**{d: lengths[d] for d in others}, dim: size}
@@ -100,4 +104,4 @@ def _triangular(feature: SecondMoment, dim: str, size: int) -> SecondMoment | No
         width = term.coefficient.shape[-1]
         terms.append(replace(term, coefficient=Plated((*others, name), factor[..., at : at + width])))
         at += width
-    return replace(feature, form=Form(offset, tuple(terms)), rows=(name, float(size)))
+    return replace(feature, form=Form(offset, tuple(terms)), rows=((name, float(size)),))

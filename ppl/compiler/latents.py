@@ -1,19 +1,21 @@
 """Latent variables: what of a random variable is not observed, and what a reference to it stands for.
 
 Where only some entries of a variable are latent (others are observed, or predicted afterwards), these stand side by side on one
-axis; `lookup` says where each is.
+axis; `lookup` says where each is. A discrete variable of a structure keeps its axes: a box of its entries, observed ones among them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from ppl.arrays.plated import Plated
-from ppl.compiler.forms import Form, Term
+from ppl.arrays.plated import Plated, known
+from ppl.compiler.forms import Atom, Form, Term
 from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity
-from ppl.families.registry import FAMILIES
+from ppl.families.registry import FAMILIES, NUMERIC
+from ppl.graph.evaluate import index_value
 from ppl.source.text import Span
 
 GAUSSIAN = ("Normal", "MvNormal")
@@ -32,20 +34,36 @@ class LatentVariable:
     event: tuple[int, ...]
     cardinality: int = 0
     lookup: np.ndarray | None = field(default=None, repr=False)
+    corner: tuple[int, ...] | None = None  # where the latent entries are a box of the plates: its first entry
+    evidence: np.ndarray | None = field(default=None, repr=False)  # of a discrete one: the states of observed entries, else -1
+    given: np.ndarray | None = field(default=None, repr=False)  # of vectors that are observed in part: their numbers, else NaN
+    prior: str = ""  # of one without a named family: that of its prior, where it has a name
+    statistics: tuple[str, ...] = ()  # and those that statements ask for
     span: Span | None = field(default=None, compare=False, repr=False)
 
     def statistic_shape(self, statistic: str) -> tuple[int, ...]:
-        return self.plates + self.event[: FAMILIES[self.family].statistic_rank[statistic]]
+        return self.plates + self.event[: statistics_of(self.family)[statistic]]
 
 
 def latent_reference(variable: LatentVariable, indices: tuple[Plated, ...]) -> Quantity:
     """The quantity that `variable[indices]` is; the plates that are not indexed become axes of its value."""
     if variable.family in GAUSSIAN:
-        return Gaussian(_statistic_form(variable, "mean", indices))
-    statistics = FAMILIES[variable.family].statistic_rank
+        form = _statistic_form(variable, "mean", indices)
+        return Gaussian(form if variable.given is None else _with_given(form, index_value(known(variable.given), indices)))
+    statistics = statistics_of(variable.family)
     if len(indices) > len(variable.plates) and len(set(statistics.values())) > 1:
         raise NotConjugate(f"an entry of a {variable.family} variable")
-    return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.family} variable")
+    return Featured({s: _statistic_form(variable, s, indices) for s in statistics}, f"a {variable.prior or variable.family} variable")
+
+
+def statistics_of(family: str) -> Mapping[str, int]:
+    """The statistics of a family, each with its axes."""
+    return (NUMERIC | FAMILIES)[family].statistic_rank
+
+
+def _with_given(form: Form, given: Plated) -> Form:
+    """The form of vectors some of whose numbers are known."""
+    return form.scale(given.map(lambda a: np.isnan(a) * 1.0)) + given.map(np.nan_to_num)
 
 
 def _statistic_form(variable: LatentVariable, statistic: str, indices: tuple[Plated, ...]) -> Form:
@@ -61,5 +79,5 @@ def _statistic_form(variable: LatentVariable, statistic: str, indices: tuple[Pla
             before += index.rank
         else:
             placed.append(index)
-    term = Term(variable.name, statistic, tuple(placed), Plated((), np.ones((*shape, 1))))
+    term = Term((Atom(variable.name, statistic, tuple(placed)),), Plated((), np.ones((*shape, 1))))
     return Form(Plated((), np.zeros(shape)), (term,))

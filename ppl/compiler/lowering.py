@@ -6,17 +6,19 @@ the split is found by evaluation: a mixed reference raises `Mixed`, and both par
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, indices, known, running, shift, widen
+from ppl.arrays.plated import Plated, known, shift, widen
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.forms import Form
+from ppl.compiler.enumerations import EnumeratingEvaluator, Enumeration, Mixed, indices_of, members_of, split_until_plain
+from ppl.compiler.forms import Form, Term
 from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable, latent_reference
-from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity, apply_quantity, known_feature
+from ppl.compiler.quantities import Featured, Gaussian, NotConjugate, Quantity, known_feature
+from ppl.compiler.quantity_functions import apply_quantity
 from ppl.compiler.supports import outside
 from ppl.factors.factor import Factor
 from ppl.factors.registry import factor
@@ -28,43 +30,31 @@ from ppl.source.diagnostics import AimError, Diagnostic
 LARGEST_INDICATOR = 64
 
 
-class Mixed(Exception):
-    """A reference that is known for some members of a plate and latent for others."""
-
-    def __init__(self, known_entries: Plated):
-        self.known_entries = known_entries
-
-
 @dataclass(frozen=True)
 class SecondMoment:
     """E[e²] (`square`) or E[e eᵀ] (`outer`) of an affine form of Normal variables.
 
-    `spread` is a known variance (or covariance) beside that of the form: the scatter of data that were averaged. `rows` names a
-    plate to sum over, with the number that the sum is divided by.
+    `spread` is a known variance (or covariance) beside that of the form: the scatter of data that were averaged. `rows` names
+    plates to sum over, with the number that each sum is divided by.
     """
 
     form: Form
     outer: bool
     spread: Plated | None = None
-    rows: tuple[str, float] | None = None
+    rows: tuple[tuple[str, float], ...] = ()
 
     @property
     def dims(self) -> tuple[str, ...]:
-        row = self.rows[0] if self.rows else None
-        return tuple(d for d in self.form.dims if d != row)
+        gone = {name for name, _ in self.rows}
+        return tuple(d for d in self.form.dims if d not in gone)
 
 
 Feature = Plated | Form | SecondMoment
 
 
-@dataclass(frozen=True)
-class Enumeration:
-    """A plate that runs over the states of a discrete latent variable, at this place of its plates."""
-
-    dim: str
-    variable: str
-    index: tuple[Plated, ...]
-    size: int
+def terms_of(feature: Feature) -> tuple[Term, ...]:
+    form = feature.form if isinstance(feature, SecondMoment) else feature
+    return form.terms if isinstance(form, Form) else ()
 
 
 @dataclass(frozen=True)
@@ -72,13 +62,18 @@ class LoweredFactor:
     """`sizes` are those of all its plates, enumerated ones included; `constant` is what does not depend on anything latent."""
 
     label: str
-    statement: typed.RandomStatement
+    statement: typed.RandomStatement | typed.Potential
     factor: Factor
     slots: dict[str, dict[str, Feature]]
     enumerations: tuple[Enumeration, ...]
     sizes: dict[str, int]
     constant: float = 0.0
     weight: Plated = field(default_factory=lambda: Plated((), np.asarray(1.0)))  # how many members of a plate each one stands for
+
+    @property
+    def defines(self) -> str:
+        """The variable whose distribution it is; none where it is a potential or evidence."""
+        return self.statement.variable if isinstance(self.statement, typed.RandomStatement) else ""
 
     @property
     def plates(self) -> tuple[str, ...]:
@@ -88,19 +83,17 @@ class LoweredFactor:
     def features(self) -> Iterator[Feature]:
         return (f for slot in self.slots.values() for f in slot.values())
 
-    def terms(self) -> Iterator[Any]:
+    def terms(self) -> Iterator[Term]:
         for feature in self.features():
-            form = feature.form if isinstance(feature, SecondMoment) else feature
-            if isinstance(form, Form):
-                yield from form.terms
+            yield from terms_of(feature)
 
     @property
     def variables(self) -> tuple[str, ...]:
         """The latent variables that it touches."""
-        return tuple(dict.fromkeys([t.variable for t in self.terms()] + [e.variable for e in self.enumerations]))
+        return tuple(dict.fromkeys([v for t in self.terms() for v in t.variables] + [e.variable for e in self.enumerations]))
 
 
-class LatentEvaluator(Evaluator):
+class LatentEvaluator(EnumeratingEvaluator):
     """Evaluation where some variables are latent: a reference to one is a quantity, or a plate over its states."""
 
     def __init__(
@@ -108,7 +101,7 @@ class LatentEvaluator(Evaluator):
     ):
         super().__init__(bound.sizes, bound.values)
         self.bound, self.latents, self.definitions = bound, latents, definitions
-        self.enumerations: dict[str, Enumeration] = {}
+        self.enumerations: dict[str, Enumeration] = {}  # by the name of their plate
 
     def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
         if any(not isinstance(i, Plated) for i in indices):
@@ -126,18 +119,8 @@ class LatentEvaluator(Evaluator):
         if variable.family not in DISCRETE:
             return latent_reference(variable, indices)
         if len(indices) < len(variable.plates) or any(i.rank for i in indices):
-            raise NotConjugate(f"`{variable.name}` over a whole plate at once, where its members are latent")
+            return self.enumerate_all(variable, indices)
         return self.enumerate(variable, indices)
-
-    def enumerate(self, variable: LatentVariable, indices: tuple[Plated, ...]) -> Plated:
-        """The plate over the states of a discrete variable: one for each variable in a factor."""
-        found = self.enumerations.get(variable.name)
-        if found is None:
-            found = Enumeration(f"{variable.name}=", variable.name, indices, variable.cardinality)
-            self.enumerations[variable.name] = found
-        elif not same_place(found.index, indices):
-            raise NotConjugate(f"two different members of `{variable.name}` in one statement")
-        return running(found.dim, 0, found.size)
 
     def partly_observed(self, variable: LatentVariable, indices: tuple[Plated, ...]) -> Any:
         places = np.asarray(variable.lookup)
@@ -146,6 +129,9 @@ class LatentEvaluator(Evaluator):
         where = index_value(known(places), given)
         if (where.data == OBSERVED).all():
             return index_value(known(self.values[variable.name]), indices)
+        if variable.corner is not None and not (where.data == PREDICTED).any():
+            inside = (shift(i, -k) for i, k in zip(given, variable.corner, strict=True))
+            return self.latent(replace(variable, lookup=None), (*inside, *rest))
         enumerated = {e.dim for e in self.enumerations.values()}
         if where.rank == 0 and not enumerated & set(where.dims):
             for kind in (PREDICTED, OBSERVED):
@@ -157,6 +143,8 @@ class LatentEvaluator(Evaluator):
         if variable.family in DISCRETE:
             raise NotConjugate(f"`{variable.name}` over a whole plate at once, where some of its members are latent")
         quantity = latent_reference(variable, (where.map(lambda a: np.maximum(a, 0)), *rest))
+        if (where.data >= 0).all():
+            return quantity
         values = self.values[variable.name]
         data = index_value(known(np.where(widen(places >= 0, values.ndim), 0.0, values)), indices)
         return apply_quantity("if", [where.map(lambda a: (a < 0) * 1.0), data, quantity])
@@ -226,10 +214,23 @@ class LatentEvaluator(Evaluator):
         for loop in statement.loops:
             if loop.name not in loops:
                 loops[loop.name] = left[loop.name] = self.loop_index(loop, loops)
+        outer = {d for name, i in loops.items() if name not in left for d in i.dims}
+        value = self.apart(lambda: self.over_axes(statement, loops, left), lambda: self.one_by_one(statement, loops, left), outer)
+        return index_value(value, indices[own:])
+
+    def over_axes(self, statement: typed.DeterministicStatement, loops: Mapping[str, Plated], left: Mapping[str, Plated]) -> Any:
         value = self.evaluate(statement.value, loops)
         for place, index in enumerate(left.values()):
             value = plate_to_axis(value, index.dims[0], place, index.data.shape[0])
-        return index_value(value, indices[own:])
+        return value
+
+    def one_by_one(self, statement: typed.DeterministicStatement, loops: Mapping[str, Plated], left: Mapping[str, Plated]) -> Any:
+        """The same member by member, as each has states of its own."""
+        flat = self.stacked([self.evaluate(statement.value, {**loops, **one}) for one in members_of(left)], statement.span)
+        if not isinstance(flat, Plated):
+            raise NotConjugate(f"`{statement.variable}` over a whole plate at once, where it depends on states that are latent")
+        shape = tuple(i.data.shape[0] for i in left.values())
+        return flat.map(lambda a: a.reshape(a.shape[: len(flat.dims)] + shape + flat.shape[1:]))
 
     def apply(self, function: str, arguments: list[Any], span: Any) -> Any:
         if function == "if" and isinstance(arguments[0], Plated) and any(isinstance(a, Featured) for a in arguments[1:]):
@@ -283,20 +284,6 @@ def plate_to_axis(value: Any, name: str, place: int, size: int) -> Any:
     return replace(value, features={k: f.dim_to_axis(name, size) for k, f in value.features.items()})
 
 
-def same_index(a: Plated, b: Plated) -> bool:
-    return a.dims == b.dims and a.data.shape == b.data.shape and bool(np.array_equal(a.data, b.data))
-
-
-def same_place(a: Sequence[Plated], b: Sequence[Plated]) -> bool:
-    """Whether two references to members of plates are to the same ones."""
-    return len(a) == len(b) and all(same_index(i, j) for i, j in zip(a, b, strict=True))
-
-
-def indices_of(index: Plated) -> Plated:
-    """The index again, known as running where it is."""
-    return indices(index.dims[0], index.data) if len(index.dims) == 1 else index
-
-
 # ------------------------------------------------------------------ statements to factors
 def lower_statement(
     statement: typed.RandomStatement,
@@ -305,36 +292,12 @@ def lower_statement(
     definitions: Mapping[str, list[typed.DeterministicStatement]],
 ) -> list[LoweredFactor]:
     """The factors of a statement, one for each way in which its members are observed; predicted members are left out."""
-    evaluator = LatentEvaluator(bound, latents, definitions)
-    loops = evaluator.loops_of(statement)
-    pending: list[dict[str, Plated]] = [loops]
-    lowered: list[LoweredFactor] = []
-    while pending:
-        part = pending.pop()
-        if any(index.data.size == 0 for index in part.values()):
-            continue
-        try:
-            one = _lower_part(statement, bound, latents, definitions, part)
-        except Mixed as mixed:
-            pending.extend(_split(part, mixed.known_entries))
-            continue
-        if one is not None:
-            lowered.append(one)
-    return lowered[::-1]
-
-
-def _split(loops: dict[str, Plated], known_entries: Plated) -> list[dict[str, Plated]]:
-    """Both parts of the loops' members: where the reference is latent, and where it is known."""
-    dims = tuple(dict.fromkeys(d for index in loops.values() for d in index.dims))
-    sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
-    mask = known_entries.arranged(dims, sizes)
-    parts = []
-    for value in (False, True):
-        rows = np.nonzero(mask == value)
-        name = "·".join(dims)
-        place = dict(zip(dims, rows, strict=True))
-        parts.append({key: indices(name, index.data[tuple(place[d] for d in index.dims)]) for key, index in loops.items()})
-    return parts
+    loops = LatentEvaluator(bound, latents, definitions).loops_of(statement)
+    try:
+        return split_until_plain(loops, lambda part: _lower_part(statement, bound, latents, definitions, part))
+    except NotConjugate as refusal:
+        assert isinstance(statement.distribution, typed.DistributionCall)
+        raise AimError([_refusal(statement, statement.distribution, refusal)]) from None
 
 
 def _lower_part(statement, bound, latents, definitions, loops) -> LoweredFactor | None:
@@ -350,7 +313,8 @@ def _lower_part(statement, bound, latents, definitions, loops) -> LoweredFactor 
         if "n" in kind.parameters and "n" not in arguments:
             arguments["n"] = child.sum_value() if isinstance(child, Plated) else None
         constant = 0.0
-        if kind.base_measure is not None and isinstance(child, Plated) and statement.variable not in evaluator.enumerations:
+        enumerated = {e.variable for e in evaluator.enumerations.values()}
+        if kind.base_measure is not None and isinstance(child, Plated) and statement.variable not in enumerated:
             constant = _base_measure(kind, child, arguments, loops)
         slots = {name: arguments[name] for name in kind.slots if name in arguments}
         if "x" in kind.slots:
@@ -361,6 +325,7 @@ def _lower_part(statement, bound, latents, definitions, loops) -> LoweredFactor 
         if "one_hot" in kind.slots.get("x", ()):
             slots["x"], slots["p"] = _indicators(slots["x"], slots["p"])
         features = {name: {f: _feature(slots[name], f, kind, name) for f in wanted} for name, wanted in kind.slots.items()}
+        _refuse_in_two_slots(features)
     except NotConjugate as refusal:
         raise AimError([_refusal(statement, call, refusal)]) from None
     sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
@@ -375,6 +340,16 @@ def _lower_part(statement, bound, latents, definitions, loops) -> LoweredFactor 
         sizes=sizes,
         constant=constant,
     )
+
+
+def _refuse_in_two_slots(slots: Mapping[str, Mapping[str, Feature]]) -> None:
+    """A factor's slots are independent of each other: a variable that stands in two of them has no expectation here."""
+    seen: dict[str, str] = {}
+    for slot, features in slots.items():
+        for feature in features.values():
+            for name in (v for term in terms_of(feature) for v in term.variables):
+                if seen.setdefault(name, slot) != slot:
+                    raise NotConjugate(f"`{name}` in two places at once")
 
 
 def _refusal(statement: typed.RandomStatement, call: typed.DistributionCall, refusal: NotConjugate) -> Diagnostic:

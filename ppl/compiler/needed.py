@@ -7,26 +7,39 @@ left out and predicted afterwards. To leave it in would only loosen the bound of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from ppl.arrays.plated import Plated
+from ppl.compiler.recursions import recursions
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
-from ppl.graph.references import statement_uses, uses
+from ppl.graph.references import potential_uses, statement_uses, uses
 from ppl.semantics import typed
 
 Definitions = Mapping[str, Sequence[typed.DeterministicStatement]]
 ROWS = "rows"
 
 
-def needed_entries(bound: BoundModel, statements: Sequence[typed.RandomStatement], definitions: Definitions) -> dict[str, np.ndarray]:
-    """For each random variable which entries (of its plates) are needed: a mask, observed ones among them."""
+def needed_entries(
+    bound: BoundModel,
+    statements: Sequence[typed.RandomStatement],
+    definitions: Definitions,
+    kept: Mapping[str, np.ndarray] | None = None,
+) -> dict[str, np.ndarray]:
+    """For each random variable which entries (of its plates) are needed: a mask, observed ones among them. `kept` ones are."""
     model = bound.model
     names = list(dict.fromkeys(s.variable for s in statements))
     shapes = {n: bound.shape(model.variables[n])[: model.variables[n].plates] for n in names}
     needed = {n: np.zeros(shapes[n], bool) for n in names}
     settled = {n: np.asarray(bound.observed[n]).copy() if n in bound.observed else np.zeros(shapes[n], bool) for n in names}
+    for name, mask in {**given_in_part(bound), **(kept or {})}.items():
+        needed[name] |= mask
+        settled[name] |= mask
+    for name, place in _potential_marks(bound, definitions):
+        needed[name][place] = settled[name][place] = True
+    earlier = [r for s in statements for r in recursions(s)]
     changed = True
     while changed:
         changed = False
@@ -37,7 +50,65 @@ def needed_entries(bound: BoundModel, statements: Sequence[typed.RandomStatement
                     needed[name][place] = True
                     settled[name][place] = True
                     changed = True
+        for one in earlier:
+            changed |= one.fill(needed, settled, bound)
+    for name in recursive(statements, definitions):
+        if model.variables[name].type.kind not in ("member", "bool"):  # what is discrete is filled up by its structure
+            needed[name][...] = bool(needed[name].any())
     return needed
+
+
+def given_in_part(bound: BoundModel) -> dict[str, np.ndarray]:
+    """Vectors of which some numbers are observed: they are inferred, and what they depend on with them."""
+    found = {}
+    for name, observed in bound.observed.items():
+        variable, value = bound.model.variables[name], bound.values[name]
+        if value.ndim > variable.plates and value.dtype.kind == "f" and not observed.all():
+            some = ~np.isnan(value).all(axis=tuple(range(variable.plates, value.ndim)))
+            if (some & ~observed).any():
+                found[name] = some & ~observed
+    return found
+
+
+def recursive(statements: Sequence[typed.RandomStatement], definitions: Definitions) -> set[str]:
+    """Variables that depend on entries of themselves: a sequence is inferred as a whole, its end with it, which costs nothing."""
+    reads: dict[str, set[str]] = {}
+    for statement in statements:
+        names = {u for name, _ in statement_uses(statement) for u in _behind(name, definitions)}
+        reads.setdefault(statement.variable, set()).update(names)
+    return {name for name in reads if name in _reached(name, reads)}
+
+
+def _behind(name: str, definitions: Definitions) -> set[str]:
+    return _reached(name, {n: {u for d in ds for u, _ in statement_uses(d)} for n, ds in definitions.items()}) or {name}
+
+
+def _reached(name: str, reads: Mapping[str, set[str]]) -> set[str]:
+    """All that a variable reads, directly or not."""
+    found, queue = set(), list(reads.get(name, ()))
+    while queue:
+        one = queue.pop()
+        if one not in found:
+            found.add(one)
+            queue += reads.get(one, ())
+    return found
+
+
+def _potential_marks(bound: BoundModel, definitions: Definitions) -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """What stands in a potential is needed."""
+    for potential in bound.model.potentials:
+        evaluator = Evaluator(bound.sizes, bound.values)
+        loops: dict[str, Plated] = {}
+        for loop in potential.loops:
+            loops[loop.name] = evaluator.loop_index(loop, loops, fresh=False)
+        for name, indices in potential_uses(potential):
+            if name in definitions:
+                yield from _through(name, bound, definitions)
+            elif bound.model.variables[name].role == "random":
+                variable = bound.model.variables[name]
+                place = tuple(_place(i, loops, evaluator, bound, whole=True) for i in indices[: variable.plates])
+                lengths = bound.shape(variable)
+                yield name, np.ix_(*(np.arange(lengths[k])[p] if isinstance(p, slice) else np.unique(p) for k, p in enumerate(place)))
 
 
 def _marks(

@@ -9,20 +9,28 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.blocks import Block, choose_blocks
-from ppl.compiler.latents import DISCRETE, OBSERVED, PREDICTED, LatentVariable
+from ppl.compiler.blocks import Block, choose_blocks, in_form
+from ppl.compiler.discrete_latents import boxed, kept_entries, structured_variables
+from ppl.compiler.expansion import Expansion, find_expansions, untied
+from ppl.compiler.latents import DISCRETE, GAUSSIAN, OBSERVED, PREDICTED, LatentVariable
 from ppl.compiler.lowering import LoweredFactor, lower_statement
 from ppl.compiler.needed import needed_entries
+from ppl.compiler.numeric_latents import narrowed, widened
+from ppl.compiler.pairs import paired
+from ppl.compiler.potentials import evidence_factors, lower_potential
+from ppl.compiler.rewrites import left_over, rewritten
 from ppl.compiler.spot_checks import spot_check
+from ppl.compiler.steps import smooth_variables
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.semantics import typed
+from ppl.semantics.walking import inside, variables_in
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 FEW_BRANCHES = 32  # states that are summed over without being asked
 MOST_BRANCHES = 4096  # states that `use exact` sums over
-ENGINES = ("exact", "vmp")
-LATER_ENGINES = ("svi", "nuts", "gibbs", "laplace")
+ENGINES = ("exact", "vmp", "gibbs")
+BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,14 @@ class Plan:
     exact: bool
     options: dict[str, float | bool | str]
     branches: tuple[str, ...] = ()  # discrete variables whose states are summed over, each state with a plan of its own
+    source: BoundModel | None = field(default=None, repr=False)  # the user's own model, where `bound` is rewritten
+    rewrites: tuple[str, ...] = ()
+    expansions: tuple[Expansion, ...] = ()  # changes of variables that no likelihood sees
+
+    @property
+    def improper(self) -> tuple[str, ...]:
+        """The variables with a flat prior."""
+        return tuple(dict.fromkeys(f.defines for f in self.factors if f.factor.name in ("Flat", "HalfFlat")))
 
     def __str__(self) -> str:
         from ppl.compiler.explain import explain
@@ -50,15 +66,25 @@ def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None
     """The plan for a model with its data; raises AimError where a statement or an engine cannot be served."""
     asked = engine or (approximation.engine if approximation else None)
     refuse_unsupported(bound.model, asked)
-    check_engine(asked, approximation)
+    check_engine(asked)
     _refuse_observed_delta(bound)
+    source, (bound, reasons) = bound, rewritten(bound)
+    _refuse_without_message(bound.model, asked)
+    plan = _chosen_plan(bound, approximation, asked)
+    return replace(plan, source=source, rewrites=reasons)
+
+
+def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None) -> Plan:
     try:
         plan = _joint_plan(bound, approximation)
     except AimError as refusal:
-        branched = None if asked == "vmp" else _branch_plan(bound, asked)
+        branched = None if asked in ("vmp", "gibbs") else _branch_plan(bound, asked)
         if branched is None:
             raise AimError(_refused(list(refusal.diagnostics), asked)) from None
         return branched
+    if asked == "gibbs":
+        _refuse_without_conditional(plan, approximation)
+        return replace(plan, engine="gibbs", exact=False)
     if plan.exact or asked == "vmp":
         return replace(plan, engine=asked or "vmp")
     branched = _branch_plan(bound, asked) if asked == "exact" or not (approximation and approximation.blocks) else None
@@ -71,8 +97,8 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) ->
     """The plan that keeps everything latent in blocks."""
     model = bound.model
     definitions = deterministic_definitions(model)
-    needed = needed_entries(bound, random_statements(model), definitions)
-    latents = {n: _latent(bound, n, mask) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
+    structured, needed = _needed(bound, definitions)
+    latents = {n: widened(_latent(bound, n, mask, n in structured)) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
     for statement in random_statements(model):
@@ -82,25 +108,46 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) ->
             factors += lower_statement(statement, bound, latents, definitions)
         except AimError as error:
             refusals += error.diagnostics
+    for potential in model.potentials:
+        try:
+            factors += lower_potential(potential, bound, latents, definitions)
+        except AimError as error:
+            refusals += error.diagnostics
     if refusals:
         raise AimError(refusals)
+    latents = narrowed(latents, factors)
+    factors += [f for v in latents.values() for f in evidence_factors(v, random_statements(model))]
     wrong = spot_check(
         [s for s in random_statements(model) if s.variable in latents or s.variable in bound.values], bound, latents, definitions
     )
     if wrong:
         raise AimError(wrong)
-    blocks = choose_blocks(latents, factors, approximation)
+    blocks = in_form(paired(choose_blocks(latents, factors, approximation), latents, factors, approximation), approximation)
     predicted = tuple(n for n, mask in needed.items() if not np.all(mask | _observed(bound, n)))
     options = dict(approximation.options) if approximation else {}
     exact = is_exact(blocks, factors)
-    return Plan(bound, definitions, latents, predicted, tuple(factors), blocks, "vmp", exact, options)
+    expansions = () if exact or options.get("expansion") is False else find_expansions(latents, blocks, factors)
+    blocks = untied(blocks, expansions)
+    return Plan(bound, definitions, latents, predicted, tuple(factors), blocks, "vmp", exact, options, expansions=expansions)
+
+
+def _needed(bound: BoundModel, definitions: dict[str, list[typed.DeterministicStatement]]) -> tuple[set[str], dict[str, np.ndarray]]:
+    """The discrete variables that meet others, and the needed entries of all."""
+    statements = random_statements(bound.model)
+    discrete = {s.variable for s in statements if _family(bound, s.variable) in DISCRETE}
+    structured = structured_variables(bound.model, statements, discrete, definitions)
+
+    def needed(kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return needed_entries(bound, statements, definitions, kept)
+
+    return structured, kept_entries(bound, structured, statements, definitions, needed, lambda n: _observed(bound, n))
 
 
 # ------------------------------------------------------------------ sums over few states
 def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
     """A plan that sums over the states of discrete variables, where they are few and the rest is exact given them."""
     definitions = deterministic_definitions(bound.model)
-    needed = needed_entries(bound, random_statements(bound.model), definitions)
+    needed = _needed(bound, definitions)[1]
     names = tuple(n for n, mask in needed.items() if _family(bound, n) in DISCRETE and np.any(mask & ~_observed(bound, n)))
     most = MOST_BRANCHES if asked == "exact" else FEW_BRANCHES
     log_count = sum(math.log(states_of(name, bound)) * int((~_observed(bound, name)).sum()) for name in names)
@@ -154,6 +201,37 @@ def _refuse_observed_delta(bound: BoundModel) -> None:
             raise AimError([Diagnostic("AIM0727", text, s.span, f"leave `{s.variable}` out of the data")])
 
 
+def _refuse_without_message(model: typed.TypedModel, asked: str | None) -> None:
+    """Raises AimError where a statement has no factor, or none that stands alone: networks, choices of distributions."""
+    text = "there is no message for this statement yet"
+    found = []
+    for s in random_statements(model):
+        if isinstance(s.distribution, typed.DistributionChoice):
+            found.append(Diagnostic("AIM0720", f"{text}: it needs a choice between distributions", s.span))
+        elif DISTRIBUTIONS[s.distribution.name].implementation is None or left_over(s):
+            found.append(Diagnostic("AIM0720", f"{text}: it needs a `{s.distribution.name}`", s.span))
+    calling = [s for s in model.statements if any(True for _ in inside(s, typed.NetworkCall))]
+    found += [Diagnostic("AIM0720", f"{text}: it needs a network", s.span) for s in calling]
+    for name, definitions in deterministic_definitions(model).items():
+        if _depends_on_itself(name, model):
+            found.append(Diagnostic("AIM0720", f"{text}: `{name}` is computed from earlier entries of itself", definitions[-1].span))
+    if found:
+        raise AimError(_refused(found, asked))
+
+
+def _depends_on_itself(name: str, model: typed.TypedModel) -> bool:
+    """Whether a computed variable is computed from itself, directly or through other computed ones."""
+    definitions = deterministic_definitions(model)
+    waiting, seen = [name], set()
+    while waiting:
+        read = {used for s in definitions.get(waiting.pop(), ()) for used in variables_in((s.value, s.indices))}
+        if name in read:
+            return True
+        waiting += read - seen
+        seen |= read
+    return False
+
+
 def random_statements(model: typed.TypedModel) -> list[typed.RandomStatement]:
     """Those whose distribution is no `Delta`, which is a definition."""
     return [s for s in model.statements if isinstance(s, typed.RandomStatement) and not _is_delta(s)]
@@ -182,8 +260,8 @@ def _observed(bound: BoundModel, name: str) -> np.ndarray:
     return np.asarray(bound.observed[name]) if name in bound.values else np.zeros(bound.shape(variable)[: variable.plates], bool)
 
 
-def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> LatentVariable:
-    """The latent entries of a variable: the needed ones that are not observed."""
+def _latent(bound: BoundModel, name: str, needed: np.ndarray, structured: bool) -> LatentVariable:
+    """The latent entries of a variable: the needed ones that are not observed; with these where it is discrete and meets others."""
     variable = bound.model.variables[name]
     shape = bound.shape(variable)
     statements = [s for s in random_statements(bound.model) if s.variable == name]
@@ -197,12 +275,20 @@ def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> LatentVariable:
     plates, event, lookup = shape[: variable.plates], shape[variable.plates :], None
     observed = _observed(bound, name)
     inferred = needed & ~observed
+    size = states_of(name, bound) if family in DISCRETE else 0
+    if structured and not inferred.all():
+        whole = LatentVariable(name, family, labels, plates, event, size, span=variable.span)
+        return boxed(whole, needed, observed, bound.values.get(name))
     if not inferred.all():
         places = np.cumsum(inferred.ravel()).reshape(inferred.shape) - 1
         lookup = np.where(inferred, places, np.where(observed, OBSERVED, PREDICTED))
         plates, labels = (int(inferred.sum()),), (f"missing {name}",)
-    size = states_of(name, bound) if family in DISCRETE else 0
-    return LatentVariable(name, family, labels, plates, event, size, lookup, variable.span)
+    given = None
+    if name in bound.values and event and not np.isnan(bound.values[name][inferred]).all():
+        if family not in GAUSSIAN:
+            raise AimError([Diagnostic("AIM0720", f"there is no message for a `{family}` that is observed in part", statements[0].span)])
+        given = bound.values[name][inferred] if lookup is not None else bound.values[name]
+    return LatentVariable(name, family, labels, plates, event, size, lookup, given=given, span=variable.span)
 
 
 def _family(bound: BoundModel, name: str) -> str:
@@ -223,22 +309,36 @@ def blocks_touched(one: LoweredFactor, blocks: tuple[Block, ...]) -> list[Block]
 
 
 def is_exact(blocks: tuple[Block, ...], factors: list[LoweredFactor]) -> bool:
-    """Whether no factor joins two blocks: each block is then the exact posterior of its variables."""
-    return all(len(blocks_touched(f, blocks)) <= 1 for f in factors)
+    """Whether no factor joins two blocks, or members of one, and all are conjugate: each block is then the exact posterior of its
+    variables."""
+    apart = all(len(blocks_touched(f, blocks)) <= 1 for f in factors)
+    return apart and all(b.turns is None and not b.point for b in blocks) and not smooth_variables(factors)
 
 
-def check_engine(asked: str | None, approximation: typed.Approximation | None) -> None:
-    """Raises AimError where the engine that was asked for does not exist or cannot run yet."""
-    if asked in LATER_ENGINES:
-        span = approximation.engine_span if approximation else None
-        raise AimError([Diagnostic("AIM0725", f"the engine `{asked}` is not supported yet", span, "engines so far: exact, vmp")])
+def check_engine(asked: str | None) -> None:
+    """Raises AimError where the engine that was asked for does not exist."""
     if asked is not None and asked not in ENGINES:
-        hint = did_you_mean(asked, (*ENGINES, *LATER_ENGINES)) or "engines: " + ", ".join((*ENGINES, *LATER_ENGINES))
-        raise AimError([Diagnostic("AIM0504", f"unknown engine `{asked}`", None, hint)])
+        known = (*ENGINES, *BRIDGED)
+        raise AimError(
+            [Diagnostic("AIM0504", f"unknown engine `{asked}`", None, did_you_mean(asked, known) or "engines: " + ", ".join(known))]
+        )
+
+
+def _refuse_without_conditional(plan: Plan, approximation: typed.Approximation | None) -> None:
+    """Raises AimError where a block cannot be drawn given the others: it is not conjugate, or the approximation has a form for it."""
+    if approximation and approximation.forms:
+        text = "the engine `gibbs` makes no use of forms of a posterior, which this approximation asks for"
+        raise AimError([Diagnostic("AIM0510", text, approximation.span, "leave out the forms, or write `use vmp`")])
+    bent = next((f for f in plan.factors if smooth_variables([f])), None)
+    if bent is not None:
+        names = " and ".join(f"`{n}`" for n in sorted(smooth_variables([bent])))
+        text = f"the engine `gibbs` cannot serve this model: this statement leaves {names} no conditional that can be drawn from"
+        raise AimError([Diagnostic("AIM0510", text, bent.statement.span, "write `use nuts`, or leave out `use gibbs`")])
 
 
 def _not_exact(plan: Plan) -> Diagnostic:
-    joining = next(f for f in plan.factors if len(blocks_touched(f, plan.blocks)) > 1)
+    turning = {b.name for b in plan.blocks if b.turns is not None}
+    joining = next(f for f in plan.factors if len(t := blocks_touched(f, plan.blocks)) > 1 or turning & {b.name for b in t})
     names = ", ".join(f"`{v}`" for b in blocks_touched(joining, plan.blocks) for v in b.variables)
     text = f"the engine `exact` cannot serve this model: this statement joins {names}, which have no exact joint posterior here"
     return Diagnostic("AIM0510", text, joining.statement.span, "leave out `use exact`, or write `use vmp`")
@@ -246,14 +346,14 @@ def _not_exact(plan: Plan) -> Diagnostic:
 
 def _refused(refusals: list[Diagnostic], asked: str | None) -> list[Diagnostic]:
     """Statements without a message, told as what stands in the way of the engine that was asked for."""
-    if asked != "exact":
+    if asked not in ("exact", "gibbs"):
         return refusals
     return [
         Diagnostic(
             "AIM0510",
-            f"the engine `exact` cannot serve this model: {d.message.split(': ', 1)[-1]}",
+            f"the engine `{asked}` cannot serve this model: {d.message.split(': ', 1)[-1]}",
             d.span,
-            "leave out `use exact`",
+            f"leave out `use {asked}`",
             related=d.related,
         )
         for d in refusals

@@ -2,7 +2,7 @@
 
 Block by block, η ← ∇_μ Σ E_f over the factors that touch the block. Gaussian blocks take the same step in mean and covariance,
 where it is a Newton step; discrete blocks of a long plate are taken in rows. A factor of one conjugate block is its own
-message, so it is computed once, before the first sweep.
+message, so it is computed once, before the first sweep. A block that is not conjugate takes a step that is known to serve.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.compiler.blocks import Block
+from ppl.compiler.discrete_kinds import by_step, labelled
+from ppl.compiler.emissions import log_potentials, make_emissions, no_sums, sums_of, without
 from ppl.compiler.energies import ReadyFactor, energy_value, ready_factor
-from ppl.compiler.expectations import Layout
+from ppl.compiler.expansion import Expansion
 from ppl.compiler.hoisting import hoist
-from ppl.compiler.kinds import kind_of
+from ppl.compiler.kinds import Conjugate, kind_of
 from ppl.compiler.latents import LatentVariable
 from ppl.compiler.lowering import LoweredFactor
-from ppl.compiler.rows import Rows, collapsed_energy, labelled_pass, local_pass, make_rows
+from ppl.compiler.ready import Layout
+from ppl.compiler.rotations import ReadyExpansion, expanded, ready_expansion
+from ppl.compiler.rows import Rows, collapsed_energy, labelled_pass, local_pass, make_rows, weights
+from ppl.compiler.steps import settled, smooth_variables, uphill, where_finite
 
 LONG = 64  # members from which a factor of one block is turned into its message
 
@@ -34,11 +39,13 @@ class Data:
 
     factors: tuple[ReadyFactor, ...]
     rows: dict[str, Rows]
+    emissions: dict[str, Rows]  # of chains
+    expansions: tuple[ReadyExpansion, ...] = ()
 
 
-jax.tree_util.register_dataclass(Data, data_fields=["factors", "rows"], meta_fields=[])
+jax.tree_util.register_dataclass(Data, data_fields=["factors", "rows", "emissions", "expansions"], meta_fields=[])
 
-#: moments, natural parameters and entropy of each block; `sums` of those taken in rows
+#: moments, natural parameters and entropy of each block; `sums` of those taken in rows and of chains with emissions
 State = dict[str, dict[str, Any]]
 
 
@@ -51,6 +58,7 @@ class Program:
     data: Data
     dtype: Any = np.float64
     damping: float = 0.0
+    stepped: frozenset[str] = frozenset()  # blocks that are not conjugate
 
     # ------------------------------------------------------------ what makes two programs the same
     @cached_property
@@ -86,6 +94,18 @@ class Program:
         return result
 
     @cached_property
+    def emissions_touching(self) -> dict[str, tuple[str, ...]]:
+        """For each block the chains whose emissions touch it."""
+        return {
+            name: tuple(
+                c
+                for c, rows in self.data.emissions.items()
+                if c != name and any(set(self.layout.blocks[name].variables) & set(f.factor.variables) for f in rows.factors)
+            )
+            for name in self.order
+        }
+
+    @cached_property
     def linear(self) -> dict[int, str]:
         """Plain factors of one conjugate block over a long plate, with that block: they are their own message."""
         found = {}
@@ -93,7 +113,7 @@ class Program:
             blocks = {self.layout.block_of(v).name for v in f.variables}
             if len(blocks) == 1 and not f.enumerations and np.prod([n for _, n in f.sizes], initial=1) > LONG:
                 (name,) = blocks
-                if self.layout.blocks[name].kind not in ("Gaussian", "table"):
+                if isinstance(kind_of(self.layout.blocks[name]), Conjugate):
                     found[k] = name
         return found
 
@@ -101,7 +121,8 @@ class Program:
     def read_before_updated(self) -> frozenset[str]:
         """Blocks whose moments are read before their first update: they must start at their priors, the others may start anywhere."""
         neighbours: dict[str, set[str]] = {name: set() for name in self.order}
-        everything = [*self.data.factors, *(f.factor for rows in self.data.rows.values() for f in rows.factors)]
+        in_rows = [*self.data.rows.values(), *self.data.emissions.values()]
+        everything = [*self.data.factors, *(f.factor for rows in in_rows for f in rows.factors)]
         for f in everything:
             names = {self.layout.block_of(v).name for v in f.variables}
             for name in names:
@@ -140,6 +161,10 @@ class Program:
         return kind_of(block).blank(block, self.layout.latents, self.dtype)
 
     # ------------------------------------------------------------ energies
+    def plain_energy(self, k: int, data: Data, moments: Mapping[str, Any], messages: Mapping[int, Any]) -> Any:
+        """E_q[log f] of a plain factor."""
+        return linear_value(messages[k], moments[self.linear[k]]) if k in messages else energy_value(data.factors[k], moments, self.layout)
+
     def block_energy(
         self, name: str, own: Mapping[str, Any], state: State, data: Data, messages: Mapping[int, Any], prior_only: bool = False
     ) -> Any:
@@ -150,10 +175,12 @@ class Program:
         for k in self.touching[name]:
             if prior_only and data.factors[k].defines not in variables:
                 continue
-            total = total + (linear_value(messages[k], own) if k in messages else energy_value(data.factors[k], moments, self.layout))
+            total = total + self.plain_energy(k, data, moments, messages)
         if not prior_only:
             for other in self.rows_touching[name]:
                 total = total + collapsed_energy(data.rows[other], state["sums"][other], moments, self.layout)
+            for chain in self.emissions_touching[name]:
+                total = total + collapsed_energy(data.emissions[chain], state["sums"][chain], moments, self.layout)
         return total
 
     # ------------------------------------------------------------ updates
@@ -162,33 +189,96 @@ class Program:
         if name in data.rows:
             return put(state, name, sums=local_pass(data.rows[name], state["moments"], self.layout))
         own, block = state["moments"][name], self.layout.blocks[name]
+        if block.turns is not None:
+            return self.in_turns(name, block.turns, state, data, messages, prior_only)
         gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
         former = None if prior_only else state["natural"].get(name)
-        return put(state, name, **kind_of(block).optimum(block, gradient, own, former, self.damping))
+        if name in data.emissions:
+            return self.update_chain(name, gradient, state, data, former)
+        if name not in self.stepped or prior_only:
+            kind = kind_of(block)
+            found = kind.optimum(block, gradient, own, former, self.damping)
+            if kind.cancels and not self.damping:  # seen from the optimum, what is left of the data is small
+                own = found["moments"]
+                gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
+                found = kind.optimum(block, gradient, own, former, self.damping)
+            return put(state, name, **found)
+        parts = uphill(
+            lambda rho: kind_of(block).optimum(block, gradient, own, former, 1.0 - rho),
+            lambda p: self.block_energy(name, p["moments"], state, data, messages) + p["entropy"],
+            parts_of(state, name),
+            1.0 - self.damping,
+        )
+        return put(state, name, **parts)
+
+    def update_chain(self, name: str, gradient: Mapping[str, Any], state: State, data: Data, former: Any) -> State:
+        """A chain with its emissions, where there is a former state of it; before that at its prior."""
+        block, rows = self.layout.blocks[name], data.emissions[name]
+        given = {}
+        if former is not None:
+            shape = (*block.batch, -1, rows.states)
+            given["emission"] = log_potentials(rows, *weights(rows, state["moments"], self.layout)).reshape(shape)
+        parts = kind_of(block).optimum(block, {**gradient, **given}, state["moments"][name], former, self.damping)
+        return put(state, name, **parts, sums=sums_of(rows, parts["natural"]["unary"].reshape(-1, rows.states)))
+
+    def in_turns(self, name: str, turns: np.ndarray, state: State, data: Data, messages: Mapping[int, Any], prior_only: bool) -> State:
+        """A table whose members meet, each of them at its optimum given the others: never two that meet together."""
+        for turn in range(int(turns.max(initial=-1)) + 1):
+            own = state["moments"][name]
+            gradient = jax.grad(lambda m, s=state: self.block_energy(name, m, s, data, messages, prior_only))(own)
+            new = kind_of(self.layout.blocks[name]).optimum(self.layout.blocks[name], gradient, own, None, 0.0)["moments"]["table"]
+            table = jnp.where((turns == turn)[..., None], new, own["table"])
+            state = put(state, name, moments={"table": table}, natural={}, entropy=jax.scipy.special.entr(table).sum())
+        return state
+
+    def at_prior(self, name: str, state: State, data: Data) -> State:
+        """The block at its prior; one that is not conjugate at its prior's mean, but narrow."""
+        block = self.layout.blocks[name]
+        state = self.update(name, state, data, {}, prior_only=True)
+        blank = dict(zip(("moments", "natural"), self.blank(name), strict=True))
+        proper = where_finite(kind_of(block).begun(parts_of(state, name)), {**blank, "entropy": np.zeros((), self.dtype)})
+        state = put(state, name, **proper)  # a flat prior is none
+        if name not in self.stepped:
+            return state
+        parts = settled(
+            lambda gradient, point: kind_of(block).optimum(block, gradient, point, None, 0.0),
+            lambda m: self.block_energy(name, m, state, data, {}),
+            parts_of(state, name),
+        )
+        return put(state, name, **parts)
 
     # ------------------------------------------------------------ start, sweep, bound
     @property
     def starts_blank(self) -> bool:
         """Whether nothing has to be computed before the first sweep."""
-        return not self.data.rows and not self.read_before_updated
+        return not self.data.rows and not self.read_before_updated and not self.stepped
 
     def start(self, data: Data, labels: Mapping[str, Any]) -> State:
         """The state before the first sweep: blocks that are read before they are updated stand at their priors.
 
-        `labels` starts discrete blocks from states of their members instead.
+        `labels` starts discrete blocks from states of their members instead, and moves Gaussian ones by so many prior sds.
         """
         plain = [n for n in self.order if n not in data.rows]
-        state: State = {"moments": {n: self.blank(n)[0] for n in plain}, "natural": {}, "entropy": {}, "sums": {}}
+        sums = {n: no_sums(rows, self.dtype) for n, rows in data.emissions.items()}
+        state: State = {"moments": {n: self.blank(n)[0] for n in plain}, "natural": {}, "entropy": {}, "sums": sums}
         for name in self.order:
             if name in data.rows:
                 rows = data.rows[name]
                 given = labels.get(name)
                 sums = local_pass(rows, state["moments"], self.layout) if given is None else labelled_pass(rows, given)
                 state = put(state, name, sums=sums)
-            elif name in labels:
+            elif name in labels and self.layout.blocks[name].kind == "table":
                 state = put(state, name, **self.labelled_table(name, labels[name]))
-            elif name in self.read_before_updated:
-                state = self.update(name, state, data, {}, prior_only=True)
+            elif name in labels and self.layout.blocks[name].structure is not None:
+                moments = labelled(self.layout.blocks[name], self.layout.latents, labels[name], self.dtype)
+                state = put(state, name, moments=moments, natural=self.blank(name)[1], entropy=np.zeros((), self.dtype))
+                if name in data.emissions:
+                    at_steps = by_step(self.layout.blocks[name], self.layout.latents, labels[name])
+                    state = put(state, name, sums=labelled_pass(data.emissions[name], at_steps))
+            elif name in labels:
+                state = self.moved(self.at_prior(name, state, data), name, labels[name])
+            elif name in self.read_before_updated | self.stepped:
+                state = self.at_prior(name, state, data)
             else:
                 state = put(state, name, natural=self.blank(name)[1], entropy=np.zeros((), self.dtype))
         return state
@@ -198,18 +288,26 @@ class Program:
         table = jax.nn.one_hot(labels, int(np.prod(block.cardinalities)), dtype=self.dtype)
         return {"moments": {"table": table.reshape(*block.batch, *block.cardinalities)}, "natural": {}, "entropy": np.zeros((), self.dtype)}
 
+    def moved(self, state: State, name: str, by: Any) -> State:
+        moments = state["moments"][name]
+        sd = jnp.sqrt(jnp.diagonal(moments["cov"], axis1=-2, axis2=-1))
+        sd = sd.reshape(by.shape) if self.layout.blocks[name].chain is not None else sd
+        return put(state, name, moments={**moments, "mean": moments["mean"] + by * sd})
+
     def sweep(self, state: State, data: Data, messages: Mapping[int, Any]) -> State:
         for name in self.order:
             state = self.update(name, state, data, messages)
         return state
 
+    def expanded(self, state: State, data: Data) -> State:
+        """The state turned where no likelihood sees it, so that the bound rises."""
+        for expansion in data.expansions:
+            state = expanded(expansion, state, self.layout, self.dtype)
+        return state
+
     def factor_energies(self, state: State, data: Data, messages: Mapping[int, Any]) -> list[Any]:
         """E_q[log f] of each plain factor, in their order."""
-        moments = state["moments"]
-        return [
-            linear_value(messages[k], moments[self.linear[k]]) if k in messages else energy_value(f, moments, self.layout)
-            for k, f in enumerate(data.factors)
-        ]
+        return [self.plain_energy(k, data, state["moments"], messages) for k in range(len(data.factors))]
 
     def bound(self, state: State, data: Data, messages: Mapping[int, Any]) -> Any:
         """The evidence lower bound in nats."""
@@ -218,7 +316,14 @@ class Program:
             total = total + entropy
         for name, rows in data.rows.items():
             total = total + state["sums"][name]["normaliser"] + sum(f.factor.constant for f in rows.factors)
-        return total
+        return total + sum(self.emission_energies(state, data).values(), jnp.zeros((), self.dtype))
+
+    def emission_energies(self, state: State, data: Data) -> dict[str, Any]:
+        """E_q[log f] of the factors that the emissions of each chain hold."""
+        return {
+            name: collapsed_energy(rows, state["sums"][name], state["moments"], self.layout) + sum(f.factor.constant for f in rows.factors)
+            for name, rows in data.emissions.items()
+        }
 
     def movement(self, new: State, old: State) -> Any:
         """The largest movement of a block, in units of its sd."""
@@ -236,6 +341,11 @@ def linear_value(message: tuple[Any, Any], own: Mapping[str, Any]) -> Any:
     return value + sum((slope[k] * own[k]).sum() for k in slope)
 
 
+def parts_of(state: State, name: str) -> dict[str, Any]:
+    """What `put` puts of a block that is not taken in rows."""
+    return {key: state[key][name] for key in ("moments", "natural", "entropy")}
+
+
 def put(state: State, name: str, **parts: Any) -> State:
     """The state with the parts of one block replaced."""
     return {key: {**entries, name: parts[key]} if key in parts else entries for key, entries in state.items()}
@@ -248,17 +358,30 @@ def make_program(
     *,
     damping: float = 0.0,
     dtype: Any = np.float64,
+    in_rows: bool = True,
+    expansions: Sequence[Expansion] = (),
 ) -> Program:
-    """The program of these blocks and factors; numbers of the data become `dtype`."""
+    """The program of these blocks and factors; numbers of the data become `dtype`. `in_rows` allows blocks whose tables are not kept."""
     layout = Layout(latents, {b.name: b for b in blocks})
     rows: dict[str, Rows] = {}
     taken: set[int] = set()
     for block in blocks:
         mine = [k for k, f in enumerate(factors) if set(f.variables) & set(block.variables)]
-        made = make_rows(block, [factors[k] for k in mine], layout) if block.kind == "table" else None
+        made = make_rows(block, [factors[k] for k in mine], layout) if in_rows and block.kind == "table" else None
         if made is not None:
             rows[block.name] = made
             taken.update(mine)
-    plain = tuple(ready_factor(hoist(f), layout) for k, f in enumerate(factors) if k not in taken)
-    data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), Data(plain, rows))
-    return Program(layout, tuple(b.name for b in blocks), data, np.dtype(dtype), damping)
+    emissions: dict[str, Rows] = {}
+    for block in blocks:
+        made = make_emissions(block, factors, layout) if in_rows else None
+        if made is not None:
+            emissions[block.name], held = made
+            taken.update(held)
+    left = [f for k, f in enumerate(factors) if k not in taken]
+    layout = Layout(latents, {b.name: without(b, left) if b.name in emissions else b for b in blocks})
+    plain = tuple(ready_factor(hoist(f), layout) for f in left)
+    data = Data(plain, rows, emissions, tuple(ready_expansion(e, factors, layout) for e in expansions))
+    data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), data)
+    smooth = smooth_variables(factors)
+    stepped = frozenset(b.name for b in blocks if smooth & set(b.variables))
+    return Program(layout, tuple(b.name for b in blocks), data, np.dtype(dtype), damping, stepped)

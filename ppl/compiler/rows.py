@@ -20,8 +20,9 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.compiler.blocks import Block
 from ppl.compiler.energies import ReadyFactor, ready_factor
-from ppl.compiler.expectations import Layout, Moments, ReadySecond, covariance, slots_value, term_value
+from ppl.compiler.expectations import part_value, slots_value, term_value
 from ppl.compiler.lowering import Feature, LoweredFactor, SecondMoment
+from ppl.compiler.ready import Layout, Moments, ReadySecond, positive
 from ppl.factors.registry import factor
 
 CHUNK = 8192
@@ -72,7 +73,7 @@ def make_rows(block: Block, factors: Sequence[LoweredFactor], layout: Layout) ->
     pairs: list[tuple[int, int]] = []
     ready: list[RowFactor] = []
     for lowered in factors:
-        one = _row_factor(lowered, members, raw, pairs, layout)
+        one = row_factor(lowered, members, raw, pairs, layout)
         if one is None:
             return None
         ready.append(one)
@@ -86,7 +87,7 @@ def make_rows(block: Block, factors: Sequence[LoweredFactor], layout: Layout) ->
     return Rows(cut, mask.reshape(chunks, chunk), tuple(ready), block.name, members, states, tuple(pairs))
 
 
-def _row_factor(
+def row_factor(
     lowered: LoweredFactor, members: int, raw: list[np.ndarray], pairs: list[tuple[int, int]], layout: Layout
 ) -> RowFactor | None:
     if len(lowered.enumerations) != 1:
@@ -97,12 +98,12 @@ def _row_factor(
         return None
     long = index.dims[0]
     carriers = [name for name, features in lowered.slots.items() if any(long in f.dims for f in features.values())]
-    if len(carriers) > 1 or any(long in i.dims for t in lowered.terms() for i in t.index):
+    if len(carriers) > 1 or any(long in a.dims for t in lowered.terms() for a in t.atoms):
         return None
     dims = tuple(d for d in lowered.sizes if d not in (long, enumeration.dim))
     if not carriers:
         return RowFactor(ready_factor(lowered, layout), None, (), dims, len(pairs), ())
-    features = lowered.slots[carriers[0]]
+    features = {k: replace(f, form=positive(f.form)) if isinstance(f, SecondMoment) else f for k, f in lowered.slots[carriers[0]].items()}
     if any(not _separable(f, long, enumeration.dim) for f in features.values()):
         return None
     places, own_pairs, stripped = [], [], {}
@@ -134,7 +135,7 @@ def _separable(feature: Feature, long: str, enumerated: str) -> bool:
     form = feature.form
     in_terms = any(long in t.coefficient.dims for t in form.terms)
     spread = feature.spread is not None and long in feature.spread.dims
-    return not in_terms and not spread and feature.rows is None and enumerated not in form.offset.dims
+    return not in_terms and not spread and not feature.rows and enumerated not in form.offset.dims
 
 
 def _pairs(start: int, shape: tuple[int, ...], outer: bool) -> list[tuple[int, int]]:
@@ -204,8 +205,8 @@ def _carried(one: RowFactor, values: dict[str, Any], moments: Moments, layout: L
             mean = mean + term_value(term, moments, layout)
         product = (lambda m: m[..., :, None] * m[..., None, :]) if ready.outer else (lambda m: m * m)
         total = mean.map(product) + (Plated(dims, values[name + " second"]) - value.map(product))
-        for term in ready.form.terms:
-            total = total + covariance(term, moments, ready.outer)
+        for part in ready.parts:
+            total = total + part_value(part, ready, moments, layout)
         features[name] = total if ready.spread is None else total + ready.spread
     return SimpleNamespace(**features)
 
@@ -242,7 +243,7 @@ def features(raw: Any, pairs: tuple[tuple[int, int], ...]) -> Any:
     return jnp.concatenate([raw, raw[i] * raw[j]])
 
 
-def _summed(rows: Rows, responsibilities: Callable[..., tuple[Any, Any]], *others: Any) -> dict[str, Any]:
+def summed(rows: Rows, responsibilities: Callable[..., tuple[Any, Any]], *others: Any) -> dict[str, Any]:
     """r Φᵀ, Σ r and the sum of the log-normalisers over all chunks; `responsibilities` gives r and those of a chunk."""
     dtype, width = rows.raw.dtype, rows.raw.shape[1] + len(rows.pairs)
 
@@ -270,7 +271,7 @@ def local_pass(rows: Rows, moments: Moments, layout: Layout) -> dict[str, Any]:
         total = p.sum(axis=0)
         return p / total, jnp.log(total) + top
 
-    return _summed(rows, optimum)
+    return summed(rows, optimum)
 
 
 def labelled_pass(rows: Rows, labels: Any) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def labelled_pass(rows: Rows, labels: Any) -> dict[str, Any]:
     def given(phi: Any, label: Any) -> tuple[Any, Any]:
         return (label == jnp.arange(rows.states)[:, None]).astype(phi.dtype), jnp.zeros(label.shape, phi.dtype)
 
-    return _summed(rows, given, cut)
+    return summed(rows, given, cut)
 
 
 def collapsed_energy(rows: Rows, sums: Mapping[str, Any], moments: Moments, layout: Layout) -> Any:

@@ -24,17 +24,27 @@ from ppl.source.diagnostics import AimError, Diagnostic
 DRAW = "draw"
 LARGEST = 2_000_000  # numbers that are looked at
 DRAWS = 24
+LARGEST_EXPONENT = 100.0
 
 _POINTS: dict[str, Callable[[np.random.Generator, tuple[int, ...], LatentVariable], np.ndarray]] = {
     "Normal": lambda rng, size, v: rng.normal(size=size),
     "MvNormal": lambda rng, size, v: rng.normal(size=size),
     "Gamma": lambda rng, size, v: rng.gamma(2.0, size=size) + 0.01,
     "InverseGamma": lambda rng, size, v: rng.gamma(2.0, size=size) + 0.01,
+    "Positive": lambda rng, size, v: rng.gamma(2.0, size=size) + 0.01,
     "Beta": lambda rng, size, v: rng.uniform(0.01, 0.99, size=size),
     "Dirichlet": lambda rng, size, v: rng.dirichlet(np.ones(size[-1]), size=size[:-1]),
     "Bernoulli": lambda rng, size, v: rng.integers(2, size=size),
     "Categorical": lambda rng, size, v: rng.integers(v.cardinality, size=size),
 }
+
+
+class _Tame(LatentEvaluator):
+    """Evaluation at values that are far from the posterior: an exponential that is 0 or infinite there tells nothing of the model."""
+
+    def call(self, function: str, arguments: list[Any], span: Any) -> Any:
+        tamed = [a.map(lambda v: np.clip(v, -LARGEST_EXPONENT, LARGEST_EXPONENT)) for a in arguments] if function == "exp" else arguments
+        return super().call(function, tamed, span)
 
 
 def spot_check(
@@ -51,7 +61,7 @@ def spot_check(
     for statement in statements:
         call = statement.distribution
         assert isinstance(call, typed.DistributionCall)
-        evaluator = LatentEvaluator(bound, {}, definitions)
+        evaluator = _Tame(bound, {}, definitions)
         evaluator.values = values
         try:
             canonical_arguments(call, factor(DISTRIBUTIONS[call.name].implementation or ""), evaluator, evaluator.loops_of(statement))
@@ -66,7 +76,7 @@ def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[st
     """Known values, and random ones of what is latent; None where a variable is of a family without them, or all is too large."""
     rng = np.random.default_rng(0)
     shapes = {n: bound.shape(bound.model.variables[n]) for n in latents}
-    largest = max((int(np.prod(s, dtype=int)) for s in shapes.values()), default=1)
+    largest = max((int(np.prod(s, dtype=int)) * max(1, latents[n].cardinality) for n, s in shapes.items()), default=1)
     draws = min(DRAWS, LARGEST // max(largest, 1))
     if draws < 1 or any(v.family not in _POINTS for v in latents.values()):
         return None

@@ -13,10 +13,13 @@ from functools import cached_property
 
 import numpy as np
 
+from ppl.arrays.streams import stream
 from ppl.compiler.plan import Plan, conditioned, states_of
+from ppl.compiler.rewrites import HIDDEN
 from ppl.engines.reports import Reporter
 from ppl.engines.vmp import Run
 from ppl.results.belief import Belief
+from ppl.results.joint import JointBlock
 from ppl.results.mixture import mixed
 
 
@@ -42,7 +45,7 @@ class Branches:
     @property
     def names(self) -> tuple[str, ...]:
         inner = {*self.plan.branches, *(n for r in self.reporters for n in r.names)}
-        return tuple(n for n in self.plan.bound.model.variables if n in inner)
+        return tuple(n for n in self.plan.bound.model.variables if n in inner and HIDDEN not in n)
 
     def believe(self, name: str) -> Belief:
         if name in self.plan.branches:
@@ -58,6 +61,22 @@ class Branches:
             p = np.tensordot(self.weights, (values[..., None] == np.arange(size)) * 1.0, axes=1)
             return Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members)
         return Belief(name, "Bernoulli", {"p": np.tensordot(self.weights, values * 1.0, axes=1)})
+
+    def joint_draws(self, count: int, seed: int) -> dict[str, np.ndarray]:
+        """Draws of the states, and of everything else given them."""
+        rng = stream(seed, "branches")
+        counts = rng.multinomial(count, self.weights)
+        seeds = rng.integers(2**31, size=len(self.reporters))
+        parts = []
+        for k, (reporter, states) in enumerate(zip(self.reporters, self.assignments, strict=True)):
+            if counts[k]:
+                drawn = reporter.joint_draws(int(counts[k]), int(seeds[k]))
+                parts.append({n: np.broadcast_to(v, (counts[k], *v.shape)) for n, v in states.items()} | drawn)
+        order = rng.permutation(count)
+        return {name: np.concatenate([part[name] for part in parts])[order] for name in self.names}
+
+    def joint_blocks(self) -> tuple[JointBlock, ...]:
+        return (JointBlock(self.names, independent=False),)
 
     def factor_energies(self) -> dict[str, float]:
         """Expected over the states, with the entropy of the choice among them."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from ppl.engines.branches import fit_branches, total_run
 from ppl.engines.cache import use_compilation_cache
 from ppl.engines.precision import with_precision
 from ppl.engines.reports import Reporter
+from ppl.engines.routing import BridgePlan, fit_routed
 from ppl.engines.vmp import Progress, Run, run_vmp
+from ppl.results.pareto import Tail
 from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -20,7 +23,7 @@ ROUNDING = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-4}  # what a bo
 
 
 def fit_plan(
-    plan: Plan,
+    plan: Plan | BridgePlan,
     *,
     seed: int = 0,
     iterations: int | None = None,
@@ -32,7 +35,11 @@ def fit_plan(
 ) -> Posterior:
     """The posterior of a plan. Raises AimError where the data are impossible under the model."""
     use_compilation_cache()
+    if isinstance(plan, BridgePlan):
+        return fit_routed(plan, {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype})
     precision = checked_options(dtype, iterations, tolerance, restarts)
+    if plan.engine == "gibbs":
+        return _fit_gibbs(plan, seed, iterations, precision)
 
     def run_one(one: Plan) -> Run:
         run = with_precision(precision, run_vmp)
@@ -40,6 +47,7 @@ def fit_plan(
             one, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress
         )
 
+    tail, cheap = None, False
     if plan.branches:
         reporter, runs = fit_branches(plan, run_one, seed)
         run = total_run(runs, reporter.log_evidence)
@@ -47,8 +55,11 @@ def fit_plan(
         run = run_one(plan)
         reporter = Reporter(plan, run, seed)
         with_precision(precision, _check_fall)(plan, run, precision)
-    _check_possible(run)
+        tail, cheap = _tail(plan, run, seed, precision)
+    check_possible(run.trace)
     status, warnings = _status(plan, run)
+    if plan.improper:
+        warnings.append(f"the prior of {', '.join(f'`{n}`' for n in plan.improper)} is improper: the bound holds no evidence")
     return Posterior(
         model=plan.bound.model.name,
         doc=plan.bound.model.doc,
@@ -61,10 +72,51 @@ def fit_plan(
         names=reporter.names,
         believe=with_precision(precision, reporter.believe),
         factor_energies=with_precision(precision, reporter.factor_energies),
+        joint_draws=with_precision(precision, reporter.joint_draws),
+        joint_blocks=with_precision(precision, reporter.joint_blocks),
+        tail=tail,
+        tail_is_cheap=cheap,
         seed=seed,
         restarts=run.restarts,
         seconds={"compile": run.compile_seconds, "run": run.run_seconds},
         warnings=(*(d.message for d in plan.bound.warnings), *warnings),
+    )
+
+
+def _tail(plan: Plan, run: Run, seed: int, precision: np.dtype) -> tuple[Callable[[], Tail | None] | None, bool]:
+    """What computes the tail of the weights when it is asked for, and whether that is cheap; exact posteriors have none."""
+    if plan.exact:
+        return None, False
+    from ppl.engines import trust
+
+    return with_precision(precision, lambda: trust.tail(plan, run, seed)), trust.is_cheap(plan, run)
+
+
+def _fit_gibbs(plan: Plan, seed: int, draws: int | None, precision: np.dtype) -> Posterior:
+    """The posterior by chains of draws."""
+    from ppl.engines.gibbs import ChainsReporter, run_gibbs, settings
+
+    chains = with_precision(precision, run_gibbs)(plan, settings(plan, draws), seed=seed, dtype=precision)
+    reporter = ChainsReporter(plan, chains, seed)
+    finite = all(np.isfinite(values).all() for values in chains.draws.values())
+    apart = reporter.disagreements() if finite else ["the draws are not finite: a conditional is improper; try other priors"]
+    return Posterior(
+        model=plan.bound.model.name,
+        doc=plan.bound.model.doc,
+        engine="gibbs",
+        exact=False,
+        status="not finite" if not finite else "not converged" if apart else "converged",
+        iterations=chains.length.chains * chains.length.draws,
+        elbo_trace=np.zeros(0),
+        plan=plan,
+        names=reporter.names,
+        believe=reporter.believe,
+        factor_energies=lambda: {},
+        joint_draws=reporter.joint_draws,
+        seed=seed,
+        chains=chains.length.chains,
+        seconds={"compile": chains.compile_seconds, "run": chains.run_seconds},
+        warnings=(*(d.message for d in plan.bound.warnings), *([chains.told] if chains.told else []), *apart),
     )
 
 
@@ -97,9 +149,9 @@ def _status(plan: Plan, run: Run) -> tuple[str, list[str]]:
     return "iteration limit", [f"not converged in {len(run.trace)} sweeps: give more `iterations`, or a larger `tolerance`"]
 
 
-def _check_possible(run: Run) -> None:
+def check_possible(trace: np.ndarray) -> None:
     """Raises AimError where the data cannot be under the model."""
-    if len(run.trace) and run.trace[-1] < IMPOSSIBLE:
+    if len(trace) and trace[-1] < IMPOSSIBLE:
         text = "the data are impossible under this model: their probability is 0"
         raise AimError([Diagnostic("AIM0805", text, None, "look for a probability 0 that an observation meets")])
 

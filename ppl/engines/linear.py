@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.blocks import Block
-from ppl.compiler.expectations import Layout
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import LatentVariable
 from ppl.compiler.plan import Plan
+from ppl.compiler.ready import Layout
 from ppl.families.registry import FAMILIES
 from ppl.results.belief import Belief
 
@@ -37,7 +37,7 @@ def linear_view(plan: Plan, state: Any, priors: dict[str, Belief]) -> LinearView
     blocks: dict[str, Block] = {}
     moments: dict[str, dict[str, Any]] = {}
     for block in plan.blocks:
-        if block.kind == "Gaussian":
+        if block.kind in ("Gaussian", "Gaussian chain"):
             latents |= {n: plan.latents[n] for n in block.variables}
             blocks[block.name], moments[block.name] = block, state["moments"][block.name]
     for variable, family, params in _others(plan, state, priors):
@@ -48,7 +48,7 @@ def linear_view(plan: Plan, state: Any, priors: dict[str, Belief]) -> LinearView
         mean, cov = _first_two(family, params)
         latents[name] = replace(variable, family="MvNormal" if variable.event else "Normal")
         places = {name: np.arange(size).reshape(shape)}
-        blocks[name] = Block(name, "Gaussian", (name,), (), {name: ()}, size, places)
+        blocks[name] = Block(name, "Gaussian", (name,), (), {name: ()}, size, positions=places)
         moments[name] = {"mean": mean.reshape(size), "cov": _block_diagonal(cov, size)}
     return LinearView(Layout(latents, blocks), moments)
 

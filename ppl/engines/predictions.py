@@ -13,12 +13,15 @@ import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.compiler.expectations import Layout, Moments, form_value, ready_form, variance_value
+from ppl.compiler.enumerations import Mixed
+from ppl.compiler.expectations import form_value, variance_value
 from ppl.compiler.forms import Form
-from ppl.compiler.lowering import LatentEvaluator, Mixed, canonical_arguments
+from ppl.compiler.lowering import LatentEvaluator, SecondMoment, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
+from ppl.compiler.ready import Layout, Moments, ready_second
 from ppl.factors.registry import factor
+from ppl.families.registry import FAMILIES
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
 from ppl.semantics import typed
@@ -26,8 +29,8 @@ from ppl.semantics import typed
 
 def affine_moments(form: Form, moments: Moments, layout: Layout) -> tuple[Plated, Plated]:
     """Mean and variance of a scalar affine form of Normals, over its plates."""
-    ready = ready_form(form, layout)
-    return form_value(ready, moments, layout), variance_value(ready, moments, layout)
+    ready = ready_second(SecondMoment(form, False), layout)
+    return form_value(ready.form, moments, layout), variance_value(ready, moments, layout)
 
 
 def closed_prediction(
@@ -71,6 +74,8 @@ def _closed_part(
     call = statement.distribution
     assert isinstance(call, typed.DistributionCall)
     kind = factor(DISTRIBUTIONS[call.name].implementation or "")
+    if kind.family not in FAMILIES:
+        return None
     evaluator = LatentEvaluator(plan.bound, plan.latents, plan.definitions)
     loops = evaluator.loops_of(statement)
     try:

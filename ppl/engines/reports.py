@@ -14,20 +14,25 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, running, widen
 from ppl.compiler.blocks import Block
+from ppl.compiler.enumerations import Mixed
 from ppl.compiler.forms import Form
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import GAUSSIAN, PREDICTED
-from ppl.compiler.lowering import LatentEvaluator, Mixed
+from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
+from ppl.compiler.rewrites import HIDDEN
 from ppl.compiler.rows import probabilities
 from ppl.engines.draws import drawn_variable, posterior_evaluator
+from ppl.engines.joint import joint_blocks
 from ppl.engines.linear import LinearView, linear_view
 from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
-from ppl.families.registry import FAMILIES
+from ppl.families.family import Family
+from ppl.families.registry import FAMILIES, NUMERIC
 from ppl.graph.references import statement_uses
 from ppl.results.belief import Belief
+from ppl.results.joint import JointBlock
 
 DRAWS = 4000
 LARGEST_DRAWS = 10_000_000  # numbers: of large variables fewer draws are made
@@ -48,7 +53,7 @@ class Reporter:
         random = {n for n, v in variables.items() if v.role == "random"} - set(self.plan.definitions)
         derived = {n for n in self.plan.definitions if self.reaches({n}, random)}
         reported = set(self.plan.latents) | set(self.plan.predicted) | derived
-        return tuple(n for n in variables if n in reported)
+        return tuple(n for n in variables if n in reported and HIDDEN not in n)
 
     def believe(self, name: str) -> Belief:
         if name in self.plan.latents:
@@ -64,6 +69,8 @@ class Reporter:
             told[one.label] = told.get(one.label, 0.0) + float(value)
         for name, entropy in state["entropy"].items():
             told[f"entropy of q({name})"] = float(entropy)
+        for name, value in program.emission_energies(state, program.data).items():
+            told[", ".join(f.factor.label for f in program.data.emissions[name].factors)] = float(value)
         for name, rows in program.data.rows.items():
             labels = ", ".join(f.factor.label for f in rows.factors)
             constant = sum(float(f.factor.constant) for f in rows.factors)
@@ -91,15 +98,25 @@ class Reporter:
     def latent(self, name: str) -> Belief:
         variable = self.plan.latents[name]
         params, lookup = self.latent_params(name), variable.lookup
+        if variable.family in NUMERIC:
+            return self.with_observed(self.by_quadrature(name, NUMERIC[variable.family], params))
         if lookup is None:
-            return Belief(name, variable.family, params, members=self.members(name))
-        full = {k: v[np.maximum(lookup, 0)] for k, v in params.items()}
+            block = self.block_of(name)
+            family = kind_of(block).reported_family(block, name, self.plan.latents)
+            return self.with_observed(Belief(name, family, params, members=self.members(name)))
+        full = {k: v.reshape(-1, *v.shape[len(variable.plates) :])[np.maximum(lookup, 0)] for k, v in params.items()}
         if name in self.plan.predicted:
             others = self.predicted(name)
             if others.family != variable.family:
                 return self.with_observed(self.partly_drawn(name, full, lookup == PREDICTED))
             full = {k: np.where(widen(lookup == PREDICTED, v.ndim), others.params[k], v) for k, v in full.items()}
         return self.with_observed(Belief(name, variable.family, full, members=self.members(name)))
+
+    def by_quadrature(self, name: str, family: Family, params: dict[str, np.ndarray]) -> Belief:
+        """A belief without a named family: draws, and where all is latent exact moments."""
+        exact = self.plan.latents[name].lookup is None
+        moments = (family.mean(params), family.variance(params)) if exact else None
+        return Belief(name, "Draws", {}, draws=self.draws_of(name), moments=moments)
 
     def partly_drawn(self, name: str, params: dict[str, np.ndarray], predicted: np.ndarray) -> Belief:
         """A belief of which some entries are known by draws alone; the moments of the others are exact."""
@@ -112,7 +129,9 @@ class Reporter:
         """The parameters of the latent entries, in the language's terms."""
         block, state = self.block_of(name), self.run.state
         moments = {"table": self.tables[block.name]} if block.name in self.tables else state["moments"][block.name]
-        return kind_of(block).marginal(block, name, self.plan.latents, moments, state["natural"].get(block.name, {}))
+        params = kind_of(block).marginal(block, name, self.plan.latents, moments, state["natural"].get(block.name, {}))
+        given = self.plan.latents[name].given
+        return params if given is None else {**params, "mean": np.where(np.isnan(given), params["mean"], given)}
 
     def members(self, name: str) -> tuple[str, ...] | None:
         index_set = self.plan.bound.model.variables[name].type.member_of
@@ -198,14 +217,22 @@ class Reporter:
             for k, size in enumerate(form.shape):
                 sizes[f"axis {k}"] = size
                 form = form.take(0, running(f"axis {k}", 0, size))
-            normal = normal and all(
-                t.variable in self.plan.latents and self.plan.latents[t.variable].family in GAUSSIAN for t in form.terms
-            )
+            if any(self.meets_itself(t.variables) for t in form.terms):
+                return None
+            normal = normal and all(len(t.atoms) == 1 and self.is_normal(t.variables[0]) for t in form.terms)
             centre, spread = affine_moments(form, moments, layout)
             place = evaluator.place_of(statement, loops)
             mean[place] = centre.arranged(tuple(sizes), sizes)
             variance[place] = spread.arranged(tuple(sizes), sizes)
         return mean, variance, normal
+
+    def meets_itself(self, names: tuple[str, ...]) -> bool:
+        """Whether variables that are multiplied are in one block, and so have a covariance."""
+        blocks = [self.linear.layout.block_of(n).name for n in names]
+        return len(set(blocks)) < len(blocks)
+
+    def is_normal(self, name: str) -> bool:
+        return name in self.plan.latents and self.plan.latents[name].family in GAUSSIAN
 
     # ------------------------------------------------------------ draws and predictions
     @cached_property
@@ -218,6 +245,14 @@ class Reporter:
         bound = self.plan.bound
         largest = max(int(np.prod(bound.shape(v), dtype=int)) for v in bound.model.variables.values())
         return int(np.clip(LARGEST_DRAWS // max(largest, 1), 200, DRAWS))
+
+    def joint_draws(self, count: int, seed: int) -> dict[str, np.ndarray]:
+        """Draws of everything that is told of, together."""
+        evaluator = posterior_evaluator(self.plan, self.run.state, self.tables, draws=count, seed=seed)
+        return {name: drawn_variable(name, evaluator, count) for name in self.names}
+
+    def joint_blocks(self) -> tuple[JointBlock, ...]:
+        return joint_blocks(self.plan, self.run.state)
 
     def draws_of(self, name: str) -> np.ndarray:
         return drawn_variable(name, self.posterior_draws, self.draws)

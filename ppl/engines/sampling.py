@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from ppl.arrays.streams import stream
 from ppl.compiler.energies import energy_value, ready_factor
-from ppl.compiler.expectations import Layout
-from ppl.compiler.lowering import LatentEvaluator, lower_statement
+from ppl.compiler.lowering import lower_statement
 from ppl.compiler.plan import deterministic_definitions, random_statements
-from ppl.engines.draws import draw_statement, drawn_variable
+from ppl.compiler.ready import Layout
+from ppl.engines.draws import drawn_variable
+from ppl.engines.forward import draw_fresh, evaluator_of
 from ppl.engines.precision import with_precision
 from ppl.graph.bound import BoundModel
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -17,12 +19,11 @@ from ppl.source.diagnostics import AimError, Diagnostic
 def prior_draws(bound: BoundModel, draws: int, *, seed: int) -> dict[str, np.ndarray]:
     """Draws of every random and deterministic variable, `draws` first; observed values stand where they were given."""
     model = bound.model
-    rng = np.random.default_rng(seed)
+    rng = stream(seed, "prior")
     definitions = deterministic_definitions(model)
-    evaluator = LatentEvaluator(bound, {}, definitions)
-    evaluator.values = dict(bound.values)
-    for statement in random_statements(model):
-        draw_statement(statement, evaluator, rng, draws, bound.observed.get(statement.variable))
+    evaluator = evaluator_of(bound, {})
+    plates = {s.variable: bound.shape(model.variables[s.variable])[: model.variables[s.variable].plates] for s in random_statements(model)}
+    draw_fresh(evaluator, {n: ~bound.observed.get(n, np.zeros(shape, bool)) for n, shape in plates.items()}, rng, draws)
     return {n: drawn_variable(n, evaluator, draws) for n, v in model.variables.items() if v.role == "random" or n in definitions}
 
 

@@ -14,15 +14,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.arrays.streams import stream
 from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
-from ppl.engines.starts import checked_start, starting_labels
+from ppl.engines.starts import checked_start, starting_points
 
 TOLERANCE = 1e-10
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
 ITERATIONS = 1000
 BETWEEN_REPORTS = 25
-SMALL_DATA = 50_000  # numbers
+SMALL, MEDIUM = 50_000, 500_000  # numbers
 
 Progress = Callable[[int, float], None]
 
@@ -55,14 +56,16 @@ def run_vmp(
     """Fits the plan. `start` gives states of discrete blocks to begin from, by name, instead of drawn ones."""
     options = plan.options
     limit = int(iterations or options.get("iterations", ITERATIONS))
-    limit = 1 if plan.exact else limit
+    if plan.exact:  # a chain's log-determinant is seen best from its own optimum
+        limit = 2 if any(b.chain is not None for b in plan.blocks) else 1
     small = float(tolerance if tolerance is not None else options.get("tolerance", TOLERANCE))
     if np.dtype(dtype) == np.float32:
         small = max(small, 1e-6)
     asked = int(restarts or options.get("restarts", 1))
-    program = make_program(plan.latents, plan.blocks, plan.factors, damping=float(options.get("damping", 0.0)), dtype=dtype)
-    rng = np.random.default_rng(seed)
-    drawn = [checked_start(start, plan)] if start else [starting_labels(plan, rng) for _ in range(1 if plan.exact else asked)]
+    damping = float(options.get("damping", 0.0))
+    program = make_program(plan.latents, plan.blocks, plan.factors, damping=damping, dtype=dtype, expansions=plan.expansions)
+    rng = stream(seed, "starts")
+    drawn = [checked_start(start, plan)] if start else [starting_points(plan, rng) for _ in range(1 if plan.exact else asked)]
     count = len(drawn) if drawn[0] else 1  # without a drawn start all restarts would be the same
     labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
@@ -81,6 +84,7 @@ def run_vmp(
     best = int(np.argmax(np.nan_to_num(np.asarray(carry["bound"]), nan=-np.inf))) if count > 1 else 0
     chosen = jax.tree.map(lambda a: a[best], carry) if count > 1 else carry
     trace = np.asarray(chosen["trace"])[: int(chosen["iterations"])]
+    trace = trace[-1:] if plan.exact else trace
     run_seconds = time.perf_counter() - clock
     converged = bool(chosen["converged"]) or plan.exact
     return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds)
@@ -114,6 +118,8 @@ def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: 
 
     def once(data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
         state = program.sweep(carry["state"], data, messages)
+        moved = program.movement(state, carry["state"])
+        state = program.expanded(state, data)
         bound = program.bound(state, data, messages)
         flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
         return {
@@ -121,7 +127,7 @@ def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: 
             "bound": bound,
             "trace": carry["trace"].at[carry["iterations"]].set(bound),
             "iterations": carry["iterations"] + 1,
-            "converged": flat & (program.movement(state, carry["state"]) <= still),
+            "converged": flat & (moved <= still),
         }
 
     def sweeps(data: Data, carry: dict[str, Any], stop: Any, small: Any, still: Any) -> tuple[dict[str, Any], dict[int, Any]]:
@@ -133,21 +139,24 @@ def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: 
 
         return jax.lax.while_loop(going, lambda c: once(data, messages, c, small, still), carry), messages
 
-    options = compiler_options(program.data)
     if several:
         begin = jax.vmap(begin, in_axes=(None, 0))
         sweeps = jax.vmap(sweeps, in_axes=(None, 0, None, None, None), out_axes=(0, None))
     if several or labels or not program.starts_blank:
-        begin = jax.jit(begin).lower(program.data, labels).compile(compiler_options=options)
+        begin = jax.jit(begin).lower(program.data, labels).compile(compiler_options=compiler_options(program.data))
         first = begin.out_info
     else:
         first = begin(program.data, labels)
+    options = compiler_options(program.data, first["state"]["moments"])
     return begin, jax.jit(sweeps).lower(program.data, first, limit, 0.0, 0.0).compile(compiler_options=options)
 
 
-def compiler_options(data: Data) -> dict[str, Any]:
-    """Small programs are compiled without the costly passes, which would take longer than they save."""
+def compiler_options(*arrays: Any) -> dict[str, Any]:
+    """What the size of a program's arrays is worth: small ones are compiled without passes that would take longer than they save."""
     if jax.default_backend() != "cpu":
         return {}
-    small = sum(np.size(leaf) for leaf in jax.tree.leaves(data)) < SMALL_DATA
-    return {"xla_cpu_parallel_codegen_split_count": 1} | ({"xla_backend_optimization_level": 0} if small else {})
+    numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(arrays))
+    options: dict[str, Any] = {"xla_cpu_parallel_codegen_split_count": 1}
+    if numbers < MEDIUM:
+        options |= {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0 if numbers < SMALL else 1}
+    return options

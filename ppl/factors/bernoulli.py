@@ -18,5 +18,6 @@ FACTOR = Factor(
     family="Bernoulli",
     parameters=("p",),
     slots={"x": ("mean",), "p": ("log", "log1m")},
+    conversions={"logit": ("p", (("sigmoid",),)), "probit": ("p", (("normal_cdf",),))},
     energy=energy,
 )

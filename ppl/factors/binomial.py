@@ -24,6 +24,7 @@ FACTOR = Factor(
     family="Binomial",
     parameters=("n", "p"),
     slots={"x": ("mean",), "n": ("value",), "p": ("log", "log1m")},
+    conversions={"logit": ("p", (("sigmoid",),))},
     energy=energy,
     base_measure=base_measure,
 )

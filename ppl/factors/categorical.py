@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ppl.arrays.plated import Plated
+from ppl.arrays.plated import Plated, inner
 from ppl.factors.factor import Factor
 
 
 def energy(x: Any, p: Any) -> Plated:
     """Σ_k q(x = k) E log p_k."""
-    return (x.one_hot * p.log).sum_value()
+    return inner(x.one_hot, p.log)
 
 
 FACTOR = Factor(
@@ -18,6 +18,7 @@ FACTOR = Factor(
     family="Categorical",
     parameters=("p",),
     slots={"x": ("one_hot",), "p": ("log",)},
+    conversions={"logits": ("p", (("softmax",),))},
     energy=energy,
     parameter_rank={"p": 1},
 )

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ppl.arrays.plated import Plated
+from ppl.arrays.plated import Plated, inner
 from ppl.factors.factor import Factor
 
 
 def energy(x: Any, n: Any, p: Any) -> Plated:
     """Σ_k E x_k · E log p_k; the coefficient n! / Π x_k! is the base measure."""
-    return (x.mean * p.log).sum_value() + 0.0 * n.value
+    return inner(x.mean, p.log) + 0.0 * n.value
 
 
 def base_measure(x: Any, n: Any) -> Any:

@@ -24,6 +24,7 @@ FACTOR = Factor(
     family="Poisson",
     parameters=("rate",),
     slots={"x": ("mean",), "rate": ("mean", "log")},
+    conversions={"log_rate": ("rate", (("exp",),))},
     energy=energy,
     base_measure=base_measure,
 )

@@ -13,7 +13,9 @@ from ppl.families.inverse_gamma import InverseGamma
 from ppl.families.multinomial import Multinomial
 from ppl.families.multivariate_normal import MultivariateNormal
 from ppl.families.normal import Normal
+from ppl.families.numeric import Positive
 from ppl.families.poisson import Poisson
+from ppl.families.student_t import StudentT
 from ppl.families.wishart import Wishart
 
 FAMILIES: dict[str, Family] = {
@@ -31,5 +33,9 @@ FAMILIES: dict[str, Family] = {
         Binomial(),
         Multinomial(),
         Poisson(),
+        StudentT(),
     )
 }
+
+NUMERIC: dict[str, Positive] = {"Positive": Positive()}
+"""Families without a name in the language: what has them is told by draws and exact moments."""

@@ -53,7 +53,7 @@ def _values(
             continue
         if variable.role == "random":
             mask = _observed(variable, value, items[-1].where, findings)
-            if mask is not None and (mask.any() or not mask.size):
+            if mask is not None and (not missing(value).all() or not mask.size):
                 values[variable.name], observed[variable.name] = value, mask
         elif _complete(variable, value, items[-1].where, findings):
             check_type(variable, value, items[-1].where, findings)
@@ -95,7 +95,7 @@ def _complete(variable: Variable, value: np.ndarray, where: str, findings: Findi
 
 
 def _observed(variable: Variable, value: np.ndarray, where: str, findings: Findings) -> np.ndarray | None:
-    """Which entries of a random variable were observed, one for each entry of its plates."""
+    """Which entries of a random variable were observed, one for each entry of its plates: a vector that is given in part is not."""
     with np.errstate(all="ignore"):
         total = value.sum()  # finite only where every entry is: one pass, and no array for the mask of what is missing
     if value.dtype.kind == "f" and np.isfinite(total):
@@ -104,9 +104,9 @@ def _observed(variable: Variable, value: np.ndarray, where: str, findings: Findi
     own = tuple(range(variable.plates, value.ndim))
     some, every = np.asarray(absent.any(axis=own)), np.asarray(absent.all(axis=own))
     partly = some & ~every
-    if partly.any():
+    if partly.any() and variable.type.kind != "real":
         place = first(partly)
-        message = f"{place_text(variable, place)} is given in part: partly observed vectors are not supported yet"
+        message = f"{place_text(variable, place)} is given in part: only vectors of real numbers may be"
         findings.error("AIM0790", message, None, "give the whole vector, or leave the whole of it out", where=where)
         return None
     return ~some

@@ -14,7 +14,7 @@ from ppl.source.diagnostics import Diagnostic
 class BoundModel:
     """`values` holds parameters, inputs and observed variables, shaped by their axes: numbers as float64, members as ordinals
     (int64). A random variable is in `values` where any entry of it was given; `observed[name]` then says which entries were
-    (one bool for each plate entry: a vector value counts as one)."""
+    (one bool for each plate entry: a vector value counts as one, and as not given where a number of it is NaN)."""
 
     model: TypedModel
     sizes: dict[str, int]  # by the key of the set

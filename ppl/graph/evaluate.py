@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, known, running, shift, stack
+from ppl.arrays.plated import Plated, known, namespace, running, shift, stack
 from ppl.graph.functions import apply_known, reduce_plates
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -147,7 +147,7 @@ class Evaluator:
         values = [self.number(arm.value, loops) for arm in e.arms]
         result = values[-1]
         for arm, value in list(zip(e.arms, values, strict=True))[-2::-1]:
-            result = self.call("if", [_fits(subjects, arm.patterns), value, result], e.span)
+            result = self.call("if", [fits(subjects, arm.patterns), value, result], e.span)
         return result
 
 
@@ -158,12 +158,12 @@ def _shifted(function: str, a: Plated, b: Any) -> Plated | None:
     return None
 
 
-def _fits(subjects: list[Plated], patterns: tuple[tuple[int | float, ...] | None, ...]) -> Plated:
+def fits(subjects: list[Plated], patterns: tuple[tuple[int | float, ...] | None, ...]) -> Plated:
     """1 where every subject is among its pattern's values."""
     fits = Plated((), np.asarray(1.0))
     for subject, pattern in zip(subjects, patterns, strict=True):
         if pattern is not None:
-            fits = fits * subject.map(lambda a, p=pattern: np.isin(a, p) * 1.0)
+            fits = fits * subject.map(lambda a, p=pattern: namespace(a).isin(a, np.asarray(p)) * 1.0)
     return fits
 
 

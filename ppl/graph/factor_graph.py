@@ -6,13 +6,13 @@ the queries of the compiler and the picture are all read from this one value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from ppl.graph.references import distribution_name, statement_uses
+from ppl.graph.references import Use, distribution_name, potential_uses, statement_uses
 from ppl.semantics import typed
 from ppl.semantics.types import name_type
 from ppl.source.text import Span
@@ -52,11 +52,11 @@ class FactorNode:
     """One statement for its whole plate: a factor of the joint density, or a definition where it is deterministic.
 
     `parents` are the variables that it mentions, in the order of the text, with the child itself where it refers to an
-    earlier index.
+    earlier index. A potential has no child.
     """
 
-    name: str  # unique: "x ~ Normal", "z ~ Normal (2)", "m ="
-    kind: Literal["random", "deterministic"]
+    name: str  # unique: "x ~ Normal", "z ~ Normal (2)", "m =", "factor"
+    kind: Literal["random", "deterministic", "potential"]
     distribution: str
     child: str
     parents: tuple[str, ...]
@@ -65,7 +65,7 @@ class FactorNode:
 
     @property
     def touches(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.child, *self.parents)))
+        return tuple(dict.fromkeys((self.child, *self.parents) if self.child else self.parents))
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class FactorGraph:
     @property
     def factors(self) -> tuple[FactorNode, ...]:
         """The factors of the joint density."""
-        return tuple(s for s in self.statements if s.kind == "random")
+        return tuple(s for s in self.statements if s.kind != "deterministic")
 
     @property
     def latents(self) -> tuple[VariableNode, ...]:
@@ -128,7 +128,7 @@ class FactorGraph:
             graph.add_node(v.name, bipartite=0, kind="variable", role=v.role, type=v.type)
             graph.add_node(v.name, plates=v.plates, observed=v.observed, distribution=v.distribution)
         for s in self.statements:
-            kind = "factor" if s.kind == "random" else "definition"
+            kind = "definition" if s.kind == "deterministic" else "factor"
             graph.add_node(s.name, bipartite=1, kind=kind, plates=s.plates, observed=False, distribution=s.distribution)
             graph.add_edges_from((s.name, name) for name in s.touches)
         return graph
@@ -178,7 +178,7 @@ class FactorGraph:
 # ------------------------------------------------------------------ building
 def build(model: typed.TypedModel, observed: Mapping[str, bool | str] | None = None, sizes: Mapping[str, int] | None = None) -> FactorGraph:
     """The factor graph of a model. `observed` says of random variables True, False or "partly"; `sizes` go by the key of a set."""
-    statements = _name_statements(model)
+    statements = (*_name_statements(model), *_name_potentials(model))
     distributions = {s.child: s.distribution for s in reversed(statements) if s.kind == "random"}
     variables = tuple(
         VariableNode(
@@ -226,17 +226,40 @@ def _name_statements(model: typed.TypedModel) -> tuple[FactorNode, ...]:
     return tuple(nodes)
 
 
+def _name_potentials(model: typed.TypedModel) -> tuple[FactorNode, ...]:
+    """The potentials as nodes without a child."""
+    return tuple(
+        FactorNode(
+            name="factor" if number == 1 else f"factor ({number})",
+            kind="potential",
+            distribution="factor",
+            child="",
+            parents=tuple(dict.fromkeys(used for used, _ in potential_uses(potential) if used in model.variables)),
+            plates=tuple(loop.set.key for loop in potential.loops),
+            span=potential.span,
+        )
+        for number, potential in enumerate(model.potentials, 1)
+    )
+
+
 def _given_plates(variable: typed.Variable, model: typed.TypedModel) -> tuple[str, ...]:
     """The leading axes along which every mention of a parameter or an input follows the enclosing plate."""
     followed = len(variable.type.axes)
     mentioned = False
-    for statement in model.statements:
-        loops = {loop.name: loop.set.key for loop in statement.loops}
-        for name, indices in statement_uses(statement):
+    for loops, mentions in _mentions(model):
+        for name, indices in mentions:
             if name == variable.name:
                 mentioned = True
                 followed = min(followed, _followed_axes(variable, indices, loops))
     return _plates(variable.type.axes[:followed]) if mentioned else ()
+
+
+def _mentions(model: typed.TypedModel) -> Iterator[tuple[dict[str, str], tuple[Use, ...]]]:
+    """The loops of each statement and potential, by the names of their indices, and what it mentions."""
+    for statement in model.statements:
+        yield {loop.name: loop.set.key for loop in statement.loops}, statement_uses(statement)
+    for potential in model.potentials:
+        yield {loop.name: loop.set.key for loop in potential.loops}, potential_uses(potential)
 
 
 def _followed_axes(variable: typed.Variable, indices: tuple[typed.TypedExpression, ...], loops: Mapping[str, str]) -> int:
@@ -255,7 +278,7 @@ def _plates(axes: Iterable[typed.Axis]) -> tuple[str, ...]:
 def _index_names(model: typed.TypedModel) -> dict[str, str]:
     """The name that the file first gives to the index of each set."""
     names: dict[str, str] = {}
-    for statement in model.statements:
+    for statement in (*model.statements, *model.potentials):
         for loop in statement.loops:
             written = loop.span.text if loop.span is not None else loop.name
             names.setdefault(loop.set.key, written.split(" in ")[0].strip())
@@ -281,7 +304,8 @@ def _statement_lines(graph: FactorGraph) -> str:
     rows = []
     for s in graph.statements:
         inside = f"({', '.join(s.parents)})"
-        rows.append((f"{s.child} ~ {s.distribution}{inside}" if s.kind == "random" else f"{s.child} = {inside}", _plates_text(s.plates)))
+        left = {"random": f"{s.child} ~ {s.distribution}", "deterministic": f"{s.child} = ", "potential": "factor "}[s.kind]
+        rows.append((f"{left}{inside}", _plates_text(s.plates)))
     return _table("factors", rows)
 
 

@@ -65,16 +65,18 @@ def _variable_mark(v: VariableNode) -> Mark:
 
 def _factor_mark(s: FactorNode) -> Mark:
     where = f", line {s.span.line}" if s.span is not None else ""
-    return Mark(s.name, "factor", s.distribution, s.plates, title=f"{s.child} ~ {s.distribution}({', '.join(s.parents)}){where}")
+    law = f"{s.child} ~ {s.distribution}" if s.child else s.distribution
+    return Mark(s.name, "factor", s.distribution, s.plates, title=f"{law}({', '.join(s.parents)}){where}")
 
 
 def _lines(graph: FactorGraph) -> list[Line]:
-    """Causes to factors, factors to their child; causes straight to what is computed from them."""
+    """Causes to factors, factors to their child, if any; causes straight to what is computed from them."""
     order = {v.name: position for position, v in enumerate(graph.variables)}
     lines = []
     for s in graph.statements:
-        target = s.name if s.kind == "random" else s.child
-        lines += [Line(p, target, arrow=s.kind == "deterministic", back=order[p] >= order[s.child]) for p in s.parents]
+        target = s.child if s.kind == "deterministic" else s.name
+        last = order.get(s.child, len(order))
+        lines += [Line(p, target, arrow=s.kind == "deterministic", back=order[p] >= last) for p in s.parents]
         if s.kind == "random":
             lines.append(Line(s.name, s.child, arrow=True))
     return list(dict.fromkeys(lines))

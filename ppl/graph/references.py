@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ppl.semantics import typed
 
-Distribution = typed.DistributionCall | typed.DistributionChoice | typed.SubmodelCall
+Distribution = typed.DistributionCall | typed.DistributionChoice
 
 
 def subexpressions(expression: typed.TypedExpression) -> tuple[typed.TypedExpression, ...]:
@@ -24,6 +24,8 @@ def subexpressions(expression: typed.TypedExpression) -> tuple[typed.TypedExpres
             return (*loop_bounds(loops), body)
         case typed.Select(subjects=subjects, arms=arms):
             return (*subjects, *(arm.value for arm in arms))
+        case typed.NetworkCall(argument=argument):
+            return (argument,)
         case _:
             return ()
 
@@ -40,8 +42,6 @@ def parts(distribution: Distribution) -> tuple[typed.TypedExpression, ...]:
             return (*arguments.values(), *(e for component in components for e in parts(component)))
         case typed.DistributionChoice(subjects=subjects, arms=arms):
             return (*subjects, *(e for _, call in arms for e in parts(call)))
-        case typed.SubmodelCall(arguments=arguments):
-            return tuple(arguments.values())
 
 
 def statement_expressions(statement: typed.RandomStatement | typed.DeterministicStatement) -> tuple[typed.TypedExpression, ...]:
@@ -50,7 +50,11 @@ def statement_expressions(statement: typed.RandomStatement | typed.Deterministic
     return (*right, *statement.indices, *loop_bounds(statement.loops))
 
 
-def uses(expression: typed.TypedExpression) -> Iterator[tuple[str, tuple[typed.TypedExpression, ...]]]:
+Use = tuple[str, tuple[typed.TypedExpression, ...]]
+"""The name of a variable, and the indices beside it."""
+
+
+def uses(expression: typed.TypedExpression) -> Iterator[Use]:
     """Each mention of a variable with its indices, in the order of the text; `mu[z[n]]` mentions `mu` and `z`."""
     match expression:
         case typed.VariableReference(name=name):
@@ -64,22 +68,22 @@ def uses(expression: typed.TypedExpression) -> Iterator[tuple[str, tuple[typed.T
                 yield from uses(inner)
 
 
-def statement_uses(
-    statement: typed.RandomStatement | typed.DeterministicStatement,
-) -> tuple[tuple[str, tuple[typed.TypedExpression, ...]], ...]:
+def statement_uses(statement: typed.RandomStatement | typed.DeterministicStatement) -> tuple[Use, ...]:
     return tuple(use for expression in statement_expressions(statement) for use in uses(expression))
 
 
+def potential_uses(potential: typed.Potential) -> tuple[Use, ...]:
+    return tuple(use for expression in (potential.value, *loop_bounds(potential.loops)) for use in uses(expression))
+
+
 def distribution_name(distribution: Distribution) -> str:
-    """`Normal`, `Truncated(Normal)`, `Normal or StudentT` for the arms of a `match`, the name of a submodel."""
+    """`Normal`, `Truncated(Normal)`, `Normal or StudentT` for the arms of a `match`."""
     match distribution:
         case typed.DistributionCall(name=name, components=components):
             inner = _distinct(distribution_name(component) for component in components)
             return f"{name}({', '.join(inner)})" if inner else name
         case typed.DistributionChoice(arms=arms):
             return " or ".join(_distinct(distribution_name(call) for _, call in arms))
-        case typed.SubmodelCall(model=model):
-            return model
 
 
 def _distinct(names: Iterator[str]) -> tuple[str, ...]:

@@ -125,10 +125,17 @@ def _waypoint_box(source: Path, target: Path, row: int, spans: Mapping[Path, tup
 
 # ------------------------------------------------------------------ rows
 def rows_of(picture: Picture) -> dict[str, int]:
-    """Rows without gaps: variables by level, factors above their child."""
+    """Rows without gaps: variables by level, factors above their child, or below all that they touch where they have none."""
     levels = _levels(picture)
     child = {line.source: line.target for line in picture.lines if picture.marks[line.source].shape == "factor"}
-    raw = {name: 2 * levels[child[name]] - 1 if mark.shape == "factor" else 2 * levels[name] for name, mark in picture.marks.items()}
+
+    def row(name: str) -> int:
+        if picture.marks[name].shape != "factor":
+            return 2 * levels[name]
+        below = max((levels[line.source] for line in picture.lines if line.target == name), default=0)
+        return 2 * levels[child[name]] - 1 if name in child else 2 * below + 1
+
+    raw = {name: row(name) for name in picture.marks}
     compact = {row: number for number, row in enumerate(sorted(set(raw.values())))}
     return {name: compact[row] for name, row in raw.items()}
 
@@ -138,7 +145,7 @@ def _levels(picture: Picture) -> dict[str, int]:
     marks = picture.marks
     child = {line.source: line.target for line in picture.lines if marks[line.source].shape == "factor"}
     forward = [line for line in picture.lines if marks[line.source].shape != "factor" and not line.back]
-    edges = {(line.source, child.get(line.target, line.target)) for line in forward}
+    edges = {(line.source, effect) for line in forward if marks[effect := child.get(line.target, line.target)].shape != "factor"}
     names = [name for name, mark in marks.items() if mark.shape != "factor"]
     parents = {name: [a for a, b in edges if b == name] for name in names}
     children = {name: [b for a, b in edges if a == name] for name in names}

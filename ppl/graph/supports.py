@@ -123,15 +123,13 @@ def check_arguments(statement: typed.RandomStatement, part: Part, variable: type
                     break
 
 
-def arms(distribution: typed.DistributionCall | typed.DistributionChoice | typed.SubmodelCall) -> tuple[typed.DistributionCall, ...]:
+def arms(distribution: typed.DistributionCall | typed.DistributionChoice) -> tuple[typed.DistributionCall, ...]:
     """The distributions that may stand there: one, or those in the arms of a `match`."""
     match distribution:
         case typed.DistributionCall():
             return (distribution,)
         case typed.DistributionChoice(arms=choices):
             return tuple(call for _, call in choices)
-        case _:
-            return ()
 
 
 def article(name: str) -> str:
@@ -156,7 +154,9 @@ class Part:
 
         Raises `LinAlgError` where a matrix has no inverse, or no root.
         """
-        if any(name not in self.evaluator.values for name, _ in uses(expression)) or contains(expression, typed.Text):
+        if any(name not in self.evaluator.values for name, _ in uses(expression)):
+            return None
+        if contains(expression, typed.Text) or contains(expression, typed.NetworkCall):
             return None
         with np.errstate(all="ignore"):
             value = self.evaluator.number(expression, self.loops)

@@ -7,12 +7,15 @@ Entries that were observed stand at their values with sd 0.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ppl.arrays.plated import widen
+from ppl.arrays.streams import stream
 from ppl.families.registry import FAMILIES
+from ppl.results import diagnostics
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class Belief:
 
     `family` is a name of the language, or "Draws" or "Delta". `members` are the names of a Categorical's states.
     `observed` marks the entries that were given, `values` holds them. `moments` are the mean and the variance where they are
-    known better than by the draws.
+    known better than by the draws. `chains` is set where the draws are those of a sampler: so many equal chains, one after another.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Belief:
     values: np.ndarray | None = field(default=None, repr=False)
     draws: np.ndarray | None = field(default=None, repr=False)
     moments: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
+    chains: int = 0
 
     @property
     def plates(self) -> tuple[int, ...]:
@@ -99,7 +103,7 @@ class Belief:
 
     def sample(self, n: int, *, seed: int = 0) -> np.ndarray:
         """Draws, n first; entries of a joint block are drawn from their own marginals."""
-        rng = np.random.default_rng(seed)
+        rng = stream(seed, "belief")
         if self.draws is not None:
             return self.draws[rng.integers(len(self.draws), size=n)]
         if self.family == "Delta":
@@ -121,6 +125,16 @@ class Belief:
         same = x == self.values
         same = same.all(axis=tuple(range(self.observed.ndim, same.ndim)))
         return np.where(self.observed, np.where(same, 0.0, -np.inf), value)
+
+    @cached_property
+    def rhat(self) -> np.ndarray | None:
+        """How far the chains of a sampler disagree, entry by entry: 1 where they agree. None where there are no chains."""
+        return None if self.draws is None or not self.chains else diagnostics.rhat(self.draws, self.chains)
+
+    @cached_property
+    def ess(self) -> np.ndarray | None:
+        """How many independent draws those of a sampler are worth, entry by entry. None where there are no chains."""
+        return None if self.draws is None or not self.chains else diagnostics.ess(self.draws, self.chains)
 
     # ------------------------------------------------------------ parts
     def _moment(self, which: str) -> np.ndarray:

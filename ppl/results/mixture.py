@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ppl.arrays.streams import stream
 from ppl.results.belief import Belief
 
 
@@ -51,9 +52,10 @@ class MixtureBelief(Belief):
 
     def sample(self, n: int, *, seed: int = 0) -> np.ndarray:
         assert self.weights is not None
-        counts = np.random.default_rng(seed).multinomial(n, self.weights)
-        drawn = [c.sample(int(k), seed=seed + i + 1) for i, (c, k) in enumerate(zip(self.components, counts, strict=True)) if k]
-        return np.random.default_rng(seed).permutation(np.concatenate(drawn), axis=0)
+        rng = stream(seed, "branches")
+        counts, seeds = rng.multinomial(n, self.weights), rng.integers(2**31, size=len(self.components))
+        drawn = [c.sample(int(k), seed=int(s)) for c, k, s in zip(self.components, counts, seeds, strict=True) if k]
+        return rng.permutation(np.concatenate(drawn), axis=0)
 
     def log_density(self, x: Any) -> np.ndarray:
         assert self.weights is not None

@@ -1,27 +1,40 @@
-"""The posterior of a model: beliefs by name, how good the answer is, and how it was found."""
+"""The posterior of a model: beliefs by name, how good the answer is, and how it was found.
+
+What needs the model itself (new data, predictions, likelihoods) is asked of `questions`, which the engine hands over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ppl.results.belief import Belief
+from ppl.results.joint import JointBlock
+from ppl.results.pareto import GOOD, Tail
+from ppl.results.questions import NewData, Pointwise, Questions
 from ppl.results.summary import Table, summarise
 from ppl.source.diagnostics import AimError, Diagnostic
 
+if TYPE_CHECKING:
+    import arviz
+    import xarray
+
 STATUSES = ("exact", "converged", "iteration limit", "not finite")
+DRAWS = 1000  # joint draws that questions are answered by
 
 
 @dataclass(frozen=True)
 class Posterior:
     """What `fit` gives. `posterior["theta"]` is a `Belief`.
 
-    `elbo` is the evidence lower bound in nats; `log_evidence` equals it where the posterior is exact and is None elsewhere.
-    `status` is one of exact, converged, iteration limit, not finite.
+    `elbo` is the evidence lower bound in nats, NaN where a sampler has none; `log_evidence` equals it where the posterior is exact
+    and is None elsewhere. `status` is one of exact, converged, iteration limit, not finite. `joint_draws(n, seed)` gives draws of all
+    that is latent or computed, n first, together; of a sampler those that it made, `chains` equal runs one after another.
     """
 
     model: str
@@ -39,11 +52,17 @@ class Posterior:
     restarts: int = 1
     seconds: Mapping[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    joint_draws: Callable[[int, int], Mapping[str, np.ndarray]] | None = field(default=None, repr=False)
+    chains: int = 0
+    joint_blocks: Callable[[], tuple[JointBlock, ...]] | None = field(default=None, repr=False)
+    questions: Questions | None = field(default=None, repr=False)
+    tail: Callable[[], Tail | None] | None = field(default=None, repr=False)
+    tail_is_cheap: bool = False  # so that it is told without being asked for
 
     @property
     def elbo(self) -> float:
         """The evidence lower bound, nats."""
-        return float(self.elbo_trace[-1])
+        return float(self.elbo_trace[-1]) if len(self.elbo_trace) else float("nan")
 
     @property
     def free_energy(self) -> float:
@@ -52,12 +71,35 @@ class Posterior:
 
     @property
     def log_evidence(self) -> float | None:
-        """The log evidence, nats; None where the posterior is an approximation."""
-        return self.elbo if self.exact else None
+        """The log evidence, nats; None where the posterior is an approximation, or a prior is improper."""
+        return self.elbo if self.exact and not getattr(self.plan, "improper", ()) else None
 
     @property
     def converged(self) -> bool:
         return self.status in ("exact", "converged")
+
+    @cached_property
+    def weights(self) -> Tail | None:
+        """Of importance weights of draws: their k-hat, and the share of the draws that they keep. None where there are none."""
+        return None if self.tail is None else self.tail()
+
+    @property
+    def khat(self) -> float | None:
+        """The Pareto k-hat of the approximation: above 0.7 it may be far from the posterior. None where there is none."""
+        return None if self.weights is None else self.weights.khat
+
+    @property
+    def told_khat(self) -> float | None:
+        """The same where it costs little to know."""
+        return self.khat if self.tail_is_cheap else None
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """The warnings, and that of an approximation that cannot be trusted."""
+        if self.told_khat is None or self.weights is None or self.weights.good or any("k-hat" in text for text in self.warnings):
+            return self.warnings
+        told = f"k-hat is {self.khat:.2f}, above {GOOD}: the posterior by `{self.engine}` may be far from the true one"
+        return (*self.warnings, f"{told}, most likely too narrow; `use nuts` or `use gibbs` to be sure")
 
     @cached_property
     def _known(self) -> dict[str, Belief]:
@@ -82,20 +124,100 @@ class Posterior:
         return {name: -float(value) for name, value in self.factor_energies().items()}
 
     def summary(self, *, rows: int | None = None) -> Table:
-        """Mean, sd and 95 % interval of every belief; `rows` limits the entries shown of each."""
-        return summarise({name: self[name] for name in self.names}, rows=rows)
+        """Mean, sd and 95 % interval of every belief, of a sampler also ESS and R-hat; `rows` limits the entries shown of each."""
+        axes = {} if self.questions is None else {name: self.questions.axes(name) for name in self.names}
+        return summarise({name: self[name] for name in self.names}, axes=axes, rows=rows)
 
-    def predict(self, name: str | None = None, **values: Any) -> dict[str, np.ndarray]:
-        """Predictive draws. Raises AimError: not supported yet."""
-        text = "`predict` is not supported yet"
-        raise AimError([Diagnostic("AIM0731", text, None, "give the new rows with missing outcomes to `fit`: they are predicted")])
+    # ------------------------------------------------------------ questions that need the model
+    def asked(self, what: str) -> Questions:
+        """What answers for the model. Raises AimError where this posterior came without one."""
+        if self.questions is None or self.joint_draws is None:
+            text = f"`{what}` needs the model and joint draws, which this posterior of `{self.model}` came without"
+            raise AimError([Diagnostic("AIM0731", text, None, "ask it of what `fit` gives")])
+        return self.questions
 
-    def update(self, **values: Any) -> Posterior:
-        """A posterior with this one as the prior. Raises AimError: not supported yet."""
-        raise AimError([Diagnostic("AIM0731", "`update` is not supported yet", None, "fit all data together")])
+    def draws(self, n: int = DRAWS, *, seed: int = 0) -> dict[str, np.ndarray]:
+        """Joint draws of all that is latent or computed, n first; of a sampler at most those that it made."""
+        self.asked("draws")
+        assert self.joint_draws is not None
+        return dict(self.joint_draws(n, seed))
+
+    def predict(self, name: str | None = None, /, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> Any:
+        """Posterior predictive draws, `draws` first: of one variable, or a dict of all that depend on what is given.
+
+        Without `values` they are replications of what was observed. New inputs or sizes make new members of their plates, for which
+        everything is drawn from the model given what is shared; a longer time axis goes on from the last states. `along` names the
+        plate whose members are new where sizes do not show it; without it the first axis is meant.
+        """
+        questions = self.asked("predict")
+        found = questions.predict(self.draws(draws, seed=seed), NewData(values, along=_tuple(along)), seed, name, draws)
+        return found[name] if name is not None else found
+
+    def pointwise(self, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> dict[str, Pointwise]:
+        """The log-likelihood of each observation under each draw, with the names of its axes."""
+        questions = self.asked("log_likelihood")
+        return questions.log_likelihood(self.draws(draws, seed=seed), NewData(values, along=_tuple(along)), seed)
+
+    def log_likelihood(self, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> dict[str, np.ndarray]:
+        """The log-likelihood of each observation under each draw of the posterior, nats: by observed variable, draws first.
+
+        `values` are held-out data. Discrete variables of the same members are summed out, which makes each of their members one
+        observation; all other latent variables, discrete chains among them, stand at their draws, and criteria of such likelihoods
+        are conditional on them. NaN where an entry is missing.
+        """
+        return {name: one.values for name, one in self.pointwise(draws=draws, seed=seed, along=along, **values).items()}
+
+    def waic(self, *, draws: int = DRAWS, seed: int = 0) -> Any:
+        """The widely applicable information criterion of all observations, as ArviZ' `ELPDData`."""
+        from ppl.results.criteria import waic
+
+        return waic(self.pointwise(draws=draws, seed=seed), self.chains)
+
+    def loo(self, *, draws: int = DRAWS, seed: int = 0) -> Any:
+        """Leave-one-out by Pareto-smoothed importance sampling, as ArviZ' `ELPDData` with the k-hat of each observation.
+
+        Of a variational posterior by draws of it: k-hat then also tells where the approximation is too narrow.
+        """
+        from ppl.results.criteria import loo
+
+        return loo(self.pointwise(draws=draws, seed=seed), self.chains)
+
+    def update(self, data: Any = None, /, *, along: str | None = None, **values: Any) -> Posterior:
+        """The posterior given further data, with this one as the prior of what is shared.
+
+        New data make new members of the plate whose size they change, or else of their first axis; `along` names another one.
+        """
+        return self.asked("update").update(self, NewData(values, data, _tuple(along)))
+
+    # ------------------------------------------------------------ exchange and storage
+    def to_xarray(self, *, draws: int = DRAWS, seed: int = 0) -> xarray.Dataset:
+        """Joint draws as an xarray Dataset with the axes `chain` and `draw`, labelled by the members of the index sets."""
+        from ppl.results.exchange import to_xarray
+
+        return to_xarray(self, draws=draws, seed=seed)
+
+    def to_arviz(self, *, draws: int = DRAWS, seed: int = 0) -> arviz.InferenceData:
+        """Joint draws, log-likelihoods, observed and constant data as ArviZ takes them."""
+        from ppl.results.exchange import to_arviz
+
+        return to_arviz(self, draws=draws, seed=seed)
+
+    def save(self, path: str | Path, *, draws: int = DRAWS) -> Path:
+        """Writes everything but the program into one file, whole or not at all; `ppl.open_posterior` brings it back."""
+        from ppl.results.storage import save
+
+        return save(self, Path(path), draws=draws)
+
+    def plot(self, kind: str = "posterior", name: str | None = None, **options: Any) -> Any:
+        """Matplotlib axes: "posterior" densities, "intervals", "elbo", "forecast" along a time axis, "predictive" check."""
+        from ppl.results.plots import plot
+
+        return plot(self, kind, name, **options)
 
     def __str__(self) -> str:
-        return f"{self.model}: {self.status}, elbo {self.elbo:.6g} nats\n{self.summary(rows=12)}"
+        bound = f", elbo {self.elbo:.6g} nats" if len(self.elbo_trace) else ""
+        tail = "" if self.told_khat is None else f", k-hat {self.told_khat:.2f}"
+        return "\n".join([f"{self.model}: {self.status}{bound}{tail}", str(self.summary(rows=12)), *self.cautions])
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of the command line, as plain Python values."""
@@ -113,8 +235,13 @@ class Posterior:
             "restarts": self.restarts,
             "seconds": {k: float(v) for k, v in self.seconds.items()},
             "beliefs": {name: belief_json(self[name]) for name in self.names},
-            "warnings": list(self.warnings),
+            "pareto_k": None if self.told_khat is None else _plain(self.told_khat),
+            "warnings": list(self.cautions),
         }
+
+
+def _tuple(along: str | None) -> tuple[str, ...]:
+    return () if along is None else (along,)
 
 
 def belief_json(belief: Belief) -> dict[str, Any]:
@@ -127,6 +254,8 @@ def belief_json(belief: Belief) -> dict[str, Any]:
         told["mean"], told["sd"] = _plain(belief.mean), _plain(belief.sd)
     else:
         told["mode"] = _plain(belief.mode)
+    if belief.ess is not None and belief.rhat is not None:
+        told["ess"], told["rhat"] = _plain(belief.ess), _plain(belief.rhat)
     return told
 
 

@@ -1,13 +1,17 @@
-"""The summary table of a posterior: one row an entry."""
+"""The summary table of a posterior: one row an entry, with how well a sampler's chains agree where there are chains."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
+from ppl.results.axes import Axis
 from ppl.results.belief import Belief
+
+NAN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Row:
     sd: float
     low: float
     high: float
+    ess: float = NAN
+    rhat: float = NAN
 
     @property
     def label(self) -> str:
@@ -35,15 +41,18 @@ class Table:
     hidden: dict[str, int]
 
     def __str__(self) -> str:
-        lines: list[tuple[str, ...]] = [("", "mean", "sd", "2.5 %", "97.5 %")]
+        sampled = any(row.ess == row.ess for row in self.rows)
+        head = ("", "mean", "sd", "2.5 %", "97.5 %", *(("ESS", "R-hat") if sampled else ()))
+        lines: list[tuple[str, ...]] = [head]
         last = None
         for row in self.rows:
             if last is not None and row.name != last and self.hidden.get(last):
-                lines.append((f"  … {self.hidden[last]} more of {last}", "", "", "", ""))
-            lines.append((row.label, *(_short(v) for v in (row.mean, row.sd, row.low, row.high))))
+                lines.append((f"  … {self.hidden[last]} more of {last}", *("" for _ in head[1:])))
+            told = (row.ess, row.rhat) if sampled else ()
+            lines.append((row.label, *(_short(v) for v in (row.mean, row.sd, row.low, row.high, *told))))
             last = row.name
         if last is not None and self.hidden.get(last):
-            lines.append((f"  … {self.hidden[last]} more of {last}", "", "", "", ""))
+            lines.append((f"  … {self.hidden[last]} more of {last}", *("" for _ in head[1:])))
         width = max(len(line[0]) for line in lines)
         return "\n".join(f"{line[0]:<{width}}" + "".join(f"{cell:>12}" for cell in line[1:]) for line in lines)
 
@@ -52,52 +61,39 @@ def _short(value: float) -> str:
     return "" if value != value else f"{value:.5g}"
 
 
-def summarise(beliefs: Mapping[str, Belief], *, rows: int | None = None) -> Table:
-    """The rows of all beliefs, at most `rows` entries of each."""
+def summarise(beliefs: Mapping[str, Belief], *, axes: Mapping[str, tuple[Axis, ...]] | None = None, rows: int | None = None) -> Table:
+    """The rows of all beliefs, at most `rows` entries of each; indices by the names of members where `axes` knows them."""
     found: list[Row] = []
     hidden: dict[str, int] = {}
     for name, belief in beliefs.items():
-        made, left = _categorical_rows(name, belief, rows) if belief.family == "Categorical" else _rows(name, belief, rows)
+        every = _member_rows if belief.family == "Categorical" else _rows
+        made = list(islice(every(name, belief, (axes or {}).get(name, ())), rows))
         found += made
-        hidden[name] = left
+        hidden[name] = _entries(belief) - len(made)
     return Table(tuple(found), {k: v for k, v in hidden.items() if v})
 
 
-def _rows(name: str, belief: Belief, limit: int | None) -> tuple[list[Row], int]:
+def _entries(belief: Belief) -> int:
+    return int(np.prod(np.shape(belief.params["p"])[:-1], dtype=int)) if belief.family == "Categorical" else np.size(belief.mean)
+
+
+def _labels(place: tuple[int, ...], axes: tuple[Axis, ...]) -> tuple[int | str, ...]:
+    return tuple(axes[k].label(i) if k < len(axes) else i for k, i in enumerate(place))
+
+
+def _rows(name: str, belief: Belief, axes: tuple[Axis, ...]) -> Iterator[Row]:
     mean, sd = np.asarray(belief.mean), np.asarray(belief.sd)
-    low, high = (np.broadcast_to(np.asarray(b), mean.shape) for b in belief.interval())
-    places = (
-        list(np.ndindex(mean.shape))[: limit if limit is not None else None]
-        if mean.size < 10**6 or limit is None
-        else _first(mean.shape, limit)
-    )
-    made = [Row(name, p, belief.family, float(mean[p]), float(sd[p]), float(low[p]), float(high[p])) for p in places]
-    return made, mean.size - len(made)
+    columns = [mean, sd, *belief.interval()]
+    columns += [] if belief.ess is None or belief.rhat is None else [belief.ess, belief.rhat]
+    columns = [np.broadcast_to(np.asarray(c), mean.shape) for c in columns]
+    for place in np.ndindex(mean.shape):
+        yield Row(name, _labels(place, axes), belief.family, *(float(c[place]) for c in columns))
 
 
-def _first(shape: tuple[int, ...], limit: int) -> list[tuple[int, ...]]:
-    return [tuple(int(i) for i in np.unravel_index(k, shape)) for k in range(limit)]
-
-
-def _categorical_rows(name: str, belief: Belief, limit: int | None) -> tuple[list[Row], int]:
+def _member_rows(name: str, belief: Belief, axes: tuple[Axis, ...]) -> Iterator[Row]:
     """For each entry the most probable member, with its probability."""
     p = np.asarray(belief.params["p"])
-    plates = p.shape[:-1]
-    count = int(np.prod(plates, dtype=int))
-    made = []
-    for place in _first(plates, min(count, limit if limit is not None else count)):
-        probabilities = p[place]
-        best = int(probabilities.argmax())
+    for place in np.ndindex(p.shape[:-1]):
+        best = int(p[place].argmax())
         member = belief.members[best] if belief.members else str(best)
-        made.append(
-            Row(
-                name,
-                (*place, f"= {member}") if place else (f"= {member}",),
-                "Categorical",
-                float(probabilities[best]),
-                float("nan"),
-                float("nan"),
-                float("nan"),
-            )
-        )
-    return made, count - len(made)
+        yield Row(name, (*_labels(place, axes), f"= {member}"), "Categorical", float(p[place][best]), NAN, NAN, NAN)

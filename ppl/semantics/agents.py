@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from ppl.semantics.constants import fold, numbers, shown, sums_to_one
 from ppl.semantics.definitions import Leaf
-from ppl.semantics.distributions import distribution
+from ppl.semantics.distributions import catalogue_distribution
 from ppl.semantics.expressions import as_member, elaborate
 from ppl.semantics.scope import ActiveLoop, ModelNames, Scope, backticked, plates_differ
 from ppl.semantics.sets import type_of
@@ -97,7 +97,7 @@ def related_value(relation: str, written: tree.Expression, declared: ValueType |
         if value is not None and declared is not None:
             _value_fits(value, declared, name, scope)
         return
-    found = distribution(written, scope, expected)
+    found = catalogue_distribution(written, scope, expected)
     if found is not None and declared is not None:
         _type_fits(found[1], declared, name, written.span, scope)
 

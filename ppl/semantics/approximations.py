@@ -5,11 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
-from ppl.semantics import unsupported
-from ppl.semantics.scope import FileNames, ModelNames, Scope, backticked, plates_differ, word_span
-from ppl.semantics.submodels import mlp_axes
-from ppl.semantics.typed import Approximation, TypedModel
-from ppl.source.diagnostics import Diagnostic, Findings, Related, did_you_mean
+from ppl.semantics.expressions import elaborate
+from ppl.semantics.networks import network
+from ppl.semantics.references import network_call
+from ppl.semantics.scope import ActiveLoop, FileNames, ModelNames, Scope, backticked, plates_differ, word_span
+from ppl.semantics.typed import (
+    Amortisation,
+    Apply,
+    Approximation,
+    Axis,
+    Constant,
+    Loop,
+    NetworkCall,
+    SizeOf,
+    TypedModel,
+    ValueType,
+    Variable,
+)
+from ppl.semantics.types import name_shape, same_axes
+from ppl.source.diagnostics import Findings, Related, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
@@ -17,13 +31,12 @@ _COMMON = ("seed", "progress")
 _ITERATED = (*_COMMON, "iterations", "tolerance", "restarts")
 ENGINE_OPTIONS: dict[str, tuple[str, ...]] = {
     "exact": _COMMON,
-    "vmp": (*_ITERATED, "damping"),
+    "vmp": (*_ITERATED, "damping", "expansion"),
     "laplace": _ITERATED,
     "svi": (*_ITERATED, "steps", "batch", "learning_rate", "delay", "forgetting", "draws", "guide"),
     "nuts": (*_COMMON, "draws", "warmup", "chains", "target_accept", "max_tree_depth"),
     "gibbs": (*_COMMON, "draws", "warmup", "chains", "thin"),
 }
-RUNNING_ENGINES = ("exact", "vmp")
 
 
 @dataclass
@@ -33,10 +46,11 @@ class _Block:
     blocks: list[tuple[str, ...]] = field(default_factory=list)
     separate: list[str] = field(default_factory=list)
     places: dict[str, Span] = field(default_factory=dict)  # of each variable in the factorisation
-    forms: dict[str, Span] = field(default_factory=dict)
+    forms: dict[str, str] = field(default_factory=dict)
+    form_places: dict[str, Span] = field(default_factory=dict)
+    amortised: list[Amortisation] = field(default_factory=list)
     use: tree.Use | None = None
     options: dict[str, float | bool | str] = field(default_factory=dict)
-    unsupported: list[Diagnostic] = field(default_factory=list)
 
 
 def attach(file: tree.File, models: dict[str, TypedModel], names: FileNames, findings: Findings) -> dict[str, TypedModel]:
@@ -59,9 +73,9 @@ def attach(file: tree.File, models: dict[str, TypedModel], names: FileNames, fin
             _unknown_model(item, names, findings)
             continue
         before = len(findings.errors)
-        approximation, missing = _approximation(item, model, names, findings)
+        approximation = _approximation(item, model, names, findings)
         if len(findings.errors) == before:
-            extended = replace(model, approximations=(*model.approximations, approximation), unsupported=(*model.unsupported, *missing))
+            extended = replace(model, approximations=(*model.approximations, approximation))
             if item.model in found:
                 found[item.model] = extended
             else:
@@ -74,9 +88,7 @@ def _unknown_model(item: tree.ApproximateDeclaration, names: FileNames, findings
         findings.error("AIM0103", f"there is no model `{item.model}`", item.model_span, did_you_mean(item.model, names.model_names))
 
 
-def _approximation(
-    item: tree.ApproximateDeclaration, model: TypedModel, names: FileNames, findings: Findings
-) -> tuple[Approximation, list[Diagnostic]]:
+def _approximation(item: tree.ApproximateDeclaration, model: TypedModel, names: FileNames, findings: Findings) -> Approximation:
     said = _Block()
     for part in item.items:
         match part:
@@ -90,7 +102,7 @@ def _approximation(
             case tree.Use():
                 _use(part, said, findings)
     engine = said.use.engine if said.use is not None else None
-    approximation = Approximation(
+    return Approximation(
         item.label,
         tuple(said.blocks),
         tuple(said.separate),
@@ -98,8 +110,9 @@ def _approximation(
         said.options,
         span=item.span,
         engine_span=said.use.span if said.use is not None else None,
+        forms=said.forms,
+        amortised=tuple(said.amortised),
     )
-    return approximation, said.unsupported
 
 
 def _factor(block: tuple[tree.Target, ...], model: TypedModel, said: _Block, findings: Findings) -> None:
@@ -141,26 +154,65 @@ def _is_latent(target: tree.Target, model: TypedModel, findings: Findings) -> bo
 
 def _form(part: tree.Form, model: TypedModel, said: _Block, findings: Findings) -> None:
     for target in part.targets:
-        if not _is_latent(target, model, findings):
-            continue
-        if target.name in said.forms:
-            related = (Related(said.forms[target.name], "the first"),)
-            findings.error("AIM0508", f"`{target.name}` is given two forms", target.span, related=related)
-        said.forms[target.name] = target.span
+        if _is_latent(target, model, findings) and _takes_form(target, said, findings):
+            said.forms[target.name] = part.family
     if part.family != "point" and part.family not in DISTRIBUTIONS:
         hint = did_you_mean(part.family, ["point", *DISTRIBUTIONS]) or "write point, or the name of a distribution"
         findings.error(
             "AIM0507", f"unknown form `{part.family}`", Span(part.span.source, part.span.end - len(part.family), part.span.end), hint
         )
-    said.unsupported.append(unsupported.form(part))
+
+
+def _takes_form(target: tree.Target, said: _Block, findings: Findings) -> bool:
+    """Whether nothing has said of what form its posterior is."""
+    first = said.form_places.setdefault(target.name, target.span)
+    if first is not target.span:
+        findings.error("AIM0508", f"`{target.name}` is given two forms", target.span, related=(Related(first, "the first"),))
+    return first is target.span
 
 
 def _amortised(part: tree.Amortised, model: TypedModel, said: _Block, names: FileNames, findings: Findings) -> None:
-    for target in part.targets:
-        _is_latent(target, model, findings)
-    scope = Scope(ModelNames(names, findings, sets=dict(model.sets), variables=dict(model.variables)))
-    mlp_axes(part.value, scope)
-    said.unsupported.append(unsupported.amortised(part))
+    """`q(z[n]) by network encode(x[n]) = mlp(D, 64, L)`: the network has an output for each number of `z[n]`."""
+    target = part.targets[0]
+    if len(part.targets) > 1:
+        findings.error("AIM0313", "a network gives the posterior of one variable", part.targets[1].span, "give each a network of its own")
+    if not _is_latent(target, model, findings) or not _takes_form(target, said, findings):
+        return
+    variable = model.variables[target.name]
+    inner = ModelNames(names, findings, sets=dict(model.sets), variables=dict(model.variables))
+    loops = _member_loops(target, variable, inner)
+    scope = Scope(inner, loops or ())
+    found = network(part.network.function.name, part.value, scope)
+    if loops is None or found is None:
+        return
+    inner.networks[found.name] = found
+    call = network_call(part.network, scope, elaborate)
+    if not isinstance(call, NetworkCall):
+        return
+    left = variable.type.axes[len(loops) :]
+    if not same_axes(call.type.axes, left or (Axis(size=1),)):
+        message = f"`{found.name}` has {name_shape(call.type.axes)} outputs, but `{target.span.text}` is {name_shape(left)}"
+        findings.error("AIM0310", message, part.value.span, "the last width is the size of what the network is to tell")
+        return
+    said.amortised.append(Amortisation(target.name, tuple(active.loop for active in loops), found, call.argument, span=part.span))
+
+
+def _member_loops(target: tree.Target, variable: Variable, inner: ModelNames) -> tuple[ActiveLoop, ...] | None:
+    """The indices of the target as loops over the plates of its variable."""
+    loops: list[ActiveLoop] = []
+    for index, axis in zip(target.indices, variable.type.axes, strict=False):
+        if not isinstance(index, tree.Name) or axis.set is None or any(index.name == active.written for active in loops):
+            inner.findings.error(
+                "AIM0211", f"`{index.span.text}` is no index of a plate", index.span, "write a name for each index: q(z[n])"
+            )
+            return None
+        high = None
+        if axis.extra:
+            span, whole = index.span, ValueType("int")
+            size = SizeOf(axis.set, span=span, type=whole)
+            high = Apply("add", (size, Constant(axis.extra, span=span, type=whole)), span=span, type=whole)
+        loops.append(ActiveLoop(index.name, Loop(index.name, axis.set, high=high, span=index.span)))
+    return tuple(loops)
 
 
 # ------------------------------------------------------------------ engines
@@ -176,8 +228,6 @@ def _use(part: tree.Use, said: _Block, findings: Findings) -> None:
         return
     for argument in part.arguments:
         _option(argument, part, known, said, findings)
-    if part.engine not in RUNNING_ENGINES:
-        said.unsupported.append(unsupported.engine(part))
 
 
 def _option(argument: tree.Argument, part: tree.Use, known: tuple[str, ...], said: _Block, findings: Findings) -> None:
@@ -217,7 +267,7 @@ def _broken_option(name: str, value: float | bool | str | None) -> str | None:
     """What the value of an option must be, where this one is not."""
     if name == "guide":
         return None if isinstance(value, str) else "a name"
-    if name == "progress":
+    if name in ("progress", "expansion"):
         return None if isinstance(value, bool) else "true or false"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return "a number"

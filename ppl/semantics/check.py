@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from ppl.semantics import approximations, imports, lines
+from ppl.semantics.imports import Importing, LoadImport
 from ppl.semantics.models import check_model
 from ppl.semantics.scope import FileNames, FunctionEntry, walk, word_span
 from ppl.semantics.sets import set_from_type
 from ppl.semantics.typed import TypedFile, TypedModel
 from ppl.source.diagnostics import Findings, Related, did_you_mean
-from ppl.source.text import SourceText, Span
+from ppl.source.text import Span
 from ppl.syntax import tree
-
-LoadImport = Callable[[str], SourceText | None]
 
 
 def check(file: tree.File, findings: Findings, *, load_import: LoadImport | None = None) -> TypedFile:
     """The checked file. Everything found is added to `findings`; a model with errors is left out."""
-    return check_importing(file, findings, load_import, ())
+    return check_names(file, FileNames(findings), Importing(load_import or (lambda module: None)))
 
 
-def check_importing(file: tree.File, findings: Findings, load_import: LoadImport | None, importing: tuple[str, ...]) -> TypedFile:
-    """The same for a file that is itself imported: `importing` are the modules on the way to it."""
-    names = FileNames(findings)
-    imports.bring_in(file, names, load_import, importing)
+def check_names(file: tree.File, names: FileNames, importing: Importing) -> TypedFile:
+    """The same for a file that may itself be imported; `names` then hold what it defines."""
+    findings = names.findings
+    imports.bring_in(file, names, importing)
     _define(file, names)
     models = _check_models(names, findings)
     models = approximations.attach(file, models, names, findings)
@@ -49,6 +46,9 @@ def _define(file: tree.File, names: FileNames) -> None:
         if item.name in places:
             related = (Related(places[item.name], f"`{item.name}` is defined here first"),)
             names.findings.error("AIM0102", f"`{item.name}` is already defined in this file", place, related=related)
+            continue
+        if item.name in (*names.types, *names.functions, *names.imported):
+            names.findings.error("AIM0102", f"`{item.name}` is imported from another file already", place, "give it another name")
             continue
         places[item.name] = place
         if isinstance(item, tree.ModelDeclaration):
@@ -94,7 +94,10 @@ def _check_models(names: FileNames, findings: Findings) -> dict[str, TypedModel]
         if declaration is None:
             return None
         if name in under_way:
-            findings.error("AIM0115", f"the model `{name}` uses itself", declaration.name_span)
+            way = ", which uses ".join(f"`{other}`" for other in (*under_way[under_way.index(name) + 1 :], name))
+            direct = under_way[-1] == name
+            message = f"the model `{name}` uses itself" if direct else f"the model `{name}` uses itself: it uses {way}"
+            findings.error("AIM0115", message, declaration.name_span)
             return None
         under_way.append(name)
         done[name] = check_model(declaration, names, findings)

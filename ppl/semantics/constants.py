@@ -12,6 +12,7 @@ from ppl.semantics.typed import Apply, Constant, Indexed, SizeOf, Stack, TypedEx
 Folded = float | int | tuple["Folded", ...]  # numbers and nested tuples of numbers
 
 SUM_TOLERANCE = 1e-6
+MOST_FOLDED = 10_000  # entries of an array that is computed before anything runs
 
 _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "add": lambda a, b: a + b,
@@ -19,7 +20,7 @@ _ELEMENTWISE: dict[str, Callable[..., Any]] = {
     "multiply": lambda a, b: a * b,
     "divide": lambda a, b: a / b,
     "remainder": lambda a, b: a % b,
-    "power": lambda a, b: a**b,
+    "power": lambda a, b: a**b if abs(b) < 64 else float(a) ** b,  # whole numbers have no end
     "negate": lambda a: -a,
     "equal": lambda a, b: a == b,
     "not_equal": lambda a, b: a != b,
@@ -82,7 +83,10 @@ def _applied(function: str, expression: TypedExpression, arguments: tuple[Folded
         return None
 
 
-def _filled(function: str, sizes: list[int]) -> Folded:
+def _filled(function: str, sizes: list[int]) -> Folded | None:
+    """An array of ones, zeros, or an identity; None where it is too large to be looked at entry by entry."""
+    if math.prod(sizes) ** (2 if function == "eye" else 1) > MOST_FOLDED:
+        return None
     if function == "eye":
         return tuple(tuple(float(i == j) for j in range(sizes[0])) for i in range(sizes[0]))
     value: Folded = 1.0 if function == "ones" else 0.0
@@ -116,6 +120,9 @@ _NUMBER_RULES: dict[Support, tuple[Callable[[float], bool], str]] = {
     "binary": (lambda v: v in (0, 1), "0 or 1"),
 }
 
+
+SUPPORT_OF_KIND: dict[str, Support] = {"positive": "positive", "unit": "unit", "bool": "binary"}
+"""Of the types of parameters and inputs that say more than their shape."""
 
 _FINITE: tuple[Support, ...] = ("real", "positive", "nonnegative", "posdef", "lower_triangular", "increasing")
 

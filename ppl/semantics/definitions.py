@@ -10,7 +10,7 @@ from ppl.semantics.calls import is_whole
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.scope import ActiveLoop, ModelNames, Piece, Scope, StatementNotes, walk
 from ppl.semantics.sets import loop_of
-from ppl.semantics.typed import Axis, IndexSet, Member, TypedExpression
+from ppl.semantics.typed import Axis, IndexSet, Loop, Member, TypedExpression
 from ppl.semantics.types import anonymous_set, is_anonymous
 from ppl.source.diagnostics import Related
 from ppl.syntax import tree
@@ -26,6 +26,10 @@ class Leaf:
     order: int
     loops: tuple[ActiveLoop, ...]
     piece: Piece | None = None
+
+    @property
+    def typed_loops(self) -> tuple[Loop, ...]:
+        return tuple(active.loop for active in self.loops)
 
 
 # ------------------------------------------------------------------ flattening
@@ -199,7 +203,7 @@ def _give_axes(name: str, pieces: list[Piece], model: ModelNames) -> None:
         model.broken.add(name)
         return
     model.plates[name] = known
-    _find_gap(name, pieces, known, model)
+    find_gap(name, pieces, known, model)
 
 
 def _axis(name: str, place: int, pieces: list[Piece], model: ModelNames) -> Axis | None:
@@ -257,7 +261,7 @@ def _set_at(piece: Piece, place: int) -> IndexSet | None:
     return None
 
 
-def _find_gap(name: str, pieces: list[Piece], axes: tuple[Axis, ...], model: ModelNames) -> None:
+def find_gap(name: str, pieces: list[Piece], axes: tuple[Axis, ...], model: ModelNames, hint: str = "") -> None:
     """`z[t]` for t in 1..T without `z[0]`: an index of the axis that no statement defines."""
     for place, axis in enumerate(axes):
         reached = number(axis.set.low if axis.set else 0)
@@ -266,8 +270,8 @@ def _find_gap(name: str, pieces: list[Piece], axes: tuple[Axis, ...], model: Mod
             gap = low - reached
             if not gap.terms and gap.constant > 0:
                 shown = ", ".join(str(reached.constant) if p == place else "…" for p in range(len(axes)))
-                hint = f"define `{name}[{shown}]` too, or start the range at {reached.constant}"
-                model.findings.error("AIM0116", f"`{name}[{shown}]` is not defined", pieces[0].span, hint)
+                todo = hint or f"define `{name}[{shown}]` too, or start the range at {reached.constant}"
+                model.findings.error("AIM0116", f"`{name}[{shown}]` is not defined", pieces[0].span, todo)
                 model.broken.add(name)
                 return
             if surely_at_least(high - reached, 0) or (high - reached).terms:

@@ -7,12 +7,13 @@ from difflib import get_close_matches
 
 from ppl.catalogue.distributions import ALIASES, DISTRIBUTIONS, Distribution, ParameterSignature
 from ppl.catalogue.functions import NAMED_FUNCTIONS
-from ppl.semantics import matching, references, submodels
+from ppl.semantics import matching, submodels
 from ppl.semantics.arguments import check_support, check_table, given_arguments, has_axes, member_set, number_kind, value_type
 from ppl.semantics.calls import is_number
 from ppl.semantics.expressions import elaborate
+from ppl.semantics.inlining import Instance
 from ppl.semantics.scope import Scope
-from ppl.semantics.tables import certain
+from ppl.semantics.tables import MOST_IN_A_TABLE, certain
 from ppl.semantics.typed import (
     Apply,
     Axis,
@@ -20,20 +21,19 @@ from ppl.semantics.typed import (
     DistributionCall,
     DistributionChoice,
     IndexSet,
-    Kind,
     Member,
     SelectArm,
     SizeOf,
-    SubmodelCall,
     TypedExpression,
     ValueType,
 )
 from ppl.semantics.types import joined, name_type
+from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
-AnyDistribution = DistributionCall | DistributionChoice | SubmodelCall
+AnyDistribution = DistributionCall | DistributionChoice | Instance
 Found = tuple[AnyDistribution, ValueType]
 
 
@@ -53,12 +53,27 @@ def distribution(written: tree.Expression, scope: Scope, expected: IndexSet | No
     return _table_or_member(written, scope, expected)
 
 
-def kind_before_arguments(written: tree.Expression) -> Kind | None:
-    """The kind of a value that is a number whatever the arguments are: a recursion may read it before they are known."""
-    known = DISTRIBUTIONS.get(written.function.name) if isinstance(written, tree.Call) else None
-    if known is None or known.axes or known.support in ("member", "any"):
+def catalogue_distribution(
+    written: tree.Expression, scope: Scope, expected: IndexSet | None = None
+) -> tuple[DistributionCall | DistributionChoice, ValueType] | None:
+    """The same where no model may stand."""
+    found = distribution(written, scope, expected)
+    if found is None or isinstance(found[0], Instance):
+        if found is not None:
+            hint = "write `x ~ " + written.span.text.split("(")[0] + "(…)` in a model"
+            scope.findings.error("AIM0311", "a model stands only where it defines a variable", written.span, hint)
         return None
-    return number_kind(known)
+    return found[0], found[1]
+
+
+def types_before_arguments(written: tree.Expression, name: str, plates: tuple[Axis, ...], scope: Scope) -> dict[str, ValueType]:
+    """The types of what a statement defines, where no argument changes them: a recursion may read it before they are known."""
+    function = written.function.name if isinstance(written, tree.Call) else ""
+    known = DISTRIBUTIONS.get(function)
+    if known is not None and not known.axes and known.support not in ("member", "any"):
+        return {name: ValueType(number_kind(known), plates)}
+    model = submodels.model_named(function, scope) if known is None and function in scope.file.model_names else None
+    return submodels.types_before_arguments(model, name, plates) if model is not None else {}
 
 
 def _is_function(written: tree.Call, scope: Scope) -> bool:
@@ -106,7 +121,7 @@ def _call(written: tree.Call, known: Distribution, scope: Scope, expected: Index
         check_support(known.parameters[name], value, known, scope)
     call = DistributionCall(known.name, arguments, tuple(call for call, _ in components), span=written.span)
     found = value_type(known, arguments, axes, tuple(kind for _, kind in components), expected)
-    return with_known_links(call, scope), found
+    return _with_link(call, scope), found
 
 
 def _argument(
@@ -152,27 +167,36 @@ _LINKS = {("Bernoulli", "logit"): "sigmoid", ("Bernoulli", "probit"): "normal_cd
 _LINK_KINDS = {"sigmoid": "unit", "normal_cdf": "unit", "exp": "positive", "softmax": "simplex"}
 
 
-def with_known_links(call: DistributionCall, scope: Scope) -> DistributionCall:
-    """`logit = a` where nothing in `a` is random is `p = sigmoid(a)`: the first parametrisation serves it."""
-    for name, value in call.arguments.items():
-        function = _LINKS.get((call.name, name))
-        if function is None or is_random(value, scope):
+def linked(call: DistributionCall | DistributionChoice, scope: Scope) -> DistributionCall | DistributionChoice:
+    """The distribution, and each in its arms, with the parametrisation that says most: a link where the value is random."""
+    if isinstance(call, DistributionChoice):
+        return replace(call, arms=tuple((patterns, _with_link(arm, scope)) for patterns, arm in call.arms))
+    return replace(_with_link(call, scope), components=tuple(_with_link(component, scope) for component in call.components))
+
+
+def _with_link(call: DistributionCall, scope: Scope) -> DistributionCall:
+    """`logit = a` where nothing in `a` is random is `p = sigmoid(a)`, which the first parametrisation serves; where it is, the reverse."""
+    for (distribution_name, link), function in _LINKS.items():
+        if distribution_name != call.name:
             continue
-        first = next(slot[0].name for slot in DISTRIBUTIONS[call.name].slots if any(s.name == name for s in slot))
-        kind = ValueType(_LINK_KINDS[function], value.type.axes)  # type: ignore[arg-type]
-        link = Apply(function, (value,), span=value.span, type=kind)
-        arguments = {(first if key == name else key): (link if key == name else old) for key, old in call.arguments.items()}
-        return replace(call, arguments=arguments)
+        first = next(slot[0].name for slot in DISTRIBUTIONS[call.name].slots if any(s.name == link for s in slot))
+        value, plain = call.arguments.get(link), call.arguments.get(first)
+        if value is not None and not is_random(value, scope):
+            kind = ValueType(_LINK_KINDS[function], value.type.axes)  # type: ignore[arg-type]
+            return _renamed(call, link, first, Apply(function, (value,), span=value.span, type=kind))
+        if isinstance(plain, Apply) and plain.function == function and is_random(plain, scope):
+            return _renamed(call, first, link, plain.arguments[0])
     return call
 
 
-def latent_link(call: DistributionCall) -> str | None:
-    """The parameter that is a function of random variables through a link, where there is one."""
-    return next((name for name in call.arguments if (call.name, name) in _LINKS), None)
+def _renamed(call: DistributionCall, before: str, after: str, value: TypedExpression) -> DistributionCall:
+    """The call with another parameter in the place of one of its parameters."""
+    arguments = {(after if key == before else key): (value if key == before else old) for key, old in call.arguments.items()}
+    return replace(call, arguments=arguments)
 
 
 def is_random(value: object, scope: Scope) -> bool:
-    return bool(references.variables_in(value) & scope.model.random)
+    return bool(variables_in(value) & scope.model.random)
 
 
 # ------------------------------------------------------------------ tables and members
@@ -202,7 +226,7 @@ def certain_table(value: TypedExpression, span: Span) -> TypedExpression:
     """The probabilities of a member that is certain."""
     members = value.type.member_of
     assert members is not None
-    if isinstance(value, Member) and members.size is not None:
+    if isinstance(value, Member) and members.size is not None and members.size <= MOST_IN_A_TABLE:
         return certain(value.ordinal, members, span)
     size = SizeOf(members, span=span, type=ValueType("int"))
     return Apply("onehot", (value, size), span=span, type=ValueType("simplex", (Axis(members),)))
@@ -252,7 +276,10 @@ def _choice(
     assert together is not None
     calls = [(patterns, call) for patterns, (call, _) in arms if isinstance(call, DistributionCall)]
     if len(calls) < len(arms):
-        scope.findings.error("AIM0311", "the arms are distributions of the catalogue, not models or choices", written.span)
+        other = next(call for _, (call, _) in arms if not isinstance(call, DistributionCall))
+        what = "a choice" if isinstance(other, DistributionChoice) else "a model"
+        hint = "give it a variable of its own, and choose between values" if what == "a model" else ""
+        scope.findings.error("AIM0311", f"an arm is a distribution of the catalogue, this is {what}", other.span, hint)
         return None
     first = calls[0][1]
     if any(call.name != first.name or call.arguments.keys() != first.arguments.keys() or call.components for _, call in calls):

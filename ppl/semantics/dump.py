@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ppl.catalogue.functions import FUNCTIONS
 from ppl.semantics.typed import (
+    Amortisation,
     Apply,
     Approximation,
     Comprehension,
@@ -16,12 +17,14 @@ from ppl.semantics.typed import (
     IndexSet,
     Loop,
     Member,
+    Network,
+    NetworkCall,
+    Potential,
     RandomStatement,
     Select,
     SizeOf,
     Slice,
     Stack,
-    SubmodelCall,
     Text,
     TypedExpression,
     TypedModel,
@@ -40,6 +43,8 @@ def dump_model(model: TypedModel) -> str:
     lines += [f"  {_variable(variable)}" for variable in model.variables.values()]
     for statement in model.statements:
         lines += [f"  {line}" for line in _statement(statement)]
+    lines += [f"  {_potential(potential)}" for potential in model.potentials]
+    lines += [f"  network {_network(network)}" for network in model.networks.values()]
     lines += [f"  {_approximation(approximation)}" for approximation in model.approximations]
     lines += [f"  cannot run yet: {diagnostic.message}" for diagnostic in model.unsupported]
     return "\n".join(lines) + "\n"
@@ -73,6 +78,22 @@ def _statement(statement: RandomStatement | DeterministicStatement) -> list[str]
     return [f"{head} = {text(statement.value)}"]
 
 
+def _potential(potential: Potential) -> str:
+    loops = " ".join(f"for {_loop(loop)}" for loop in potential.loops)
+    return f"{loops}: factor {text(potential.value)}" if loops else f"factor {text(potential.value)}"
+
+
+def _network(network: Network) -> str:
+    prior = f", prior = {distribution_text(network.prior)}" if network.prior is not None else ""
+    return f"{network.name} = mlp({', '.join(map(text, network.widths))}, activation = {network.activation}{prior})"
+
+
+def _amortised(one: Amortisation) -> str:
+    indices = f"[{', '.join(loop.name for loop in one.loops)}]" if one.loops else ""
+    loops = "".join(f" for {_loop(loop)}" for loop in one.loops)
+    return f" q({one.variable}{indices}{loops}) by {one.network.name}({text(one.argument)}) = {_network(one.network).partition(' = ')[2]}"
+
+
 def _loop(loop: Loop) -> str:
     if loop.low is None and loop.high is None:
         return f"{loop.name} in {loop.set.key}"
@@ -84,18 +105,18 @@ def _approximation(approximation: Approximation) -> str:
     label = f" as {approximation.label}" if approximation.label else ""
     blocks = "".join(f" q({', '.join(block)})" for block in approximation.blocks)
     separate = f" separate({', '.join(approximation.separate)})" if approximation.separate else ""
+    forms = "".join(f" q({name}): {form}" for name, form in approximation.forms.items())
+    amortised = "".join(map(_amortised, approximation.amortised))
     options = ", ".join(f"{name} = {value}" for name, value in approximation.options.items())
     engine = f" use {approximation.engine}({options})" if approximation.engine else ""
-    return f"approximate{label}{blocks}{separate}{engine}"
+    return f"approximate{label}{blocks}{separate}{forms}{amortised}{engine}"
 
 
-def distribution_text(distribution: DistributionCall | DistributionChoice | SubmodelCall) -> str:
+def distribution_text(distribution: DistributionCall | DistributionChoice) -> str:
     match distribution:
         case DistributionCall(name=name, arguments=arguments, components=components):
             given = [f"{key} = {text(value)}" for key, value in arguments.items()]
             return f"{name}({', '.join([*map(distribution_text, components), *given])})"
-        case SubmodelCall(model=model, arguments=arguments):
-            return f"{model}({', '.join(f'{key} = {text(value)}' for key, value in arguments.items())})"
         case DistributionChoice(subjects=subjects, arms=arms):
             shown = "; ".join(f"{_patterns(patterns)} -> {distribution_text(call)}" for patterns, call in arms)
             return f"match {', '.join(map(text, subjects))} {{{shown}}}"
@@ -118,6 +139,8 @@ def text(expression: TypedExpression) -> str:
             return f"{text(low)}..{text(high)}"
         case Indexed(base=base, indices=indices):
             return f"{text(base)}[{', '.join(map(text, indices))}]"
+        case NetworkCall(network=network, argument=argument):
+            return f"{network}({text(argument)})"
         case Apply(function=function, arguments=arguments):
             return _application(function, tuple(map(text, arguments)))
         case Stack(items=items):

@@ -12,7 +12,7 @@ from ppl.semantics.matching import select
 from ppl.semantics.scope import ActiveLoop, Scope, backticked
 from ppl.semantics.sets import loop_of
 from ppl.semantics.tables import stack_of_list, table
-from ppl.semantics.typed import Comprehension, Constant, IndexSet, Member, Text, TypedExpression, ValueType
+from ppl.semantics.typed import Apply, Comprehension, Constant, IndexSet, Member, Text, TypedExpression, ValueType
 from ppl.semantics.types import is_numbered
 from ppl.source.diagnostics import did_you_mean
 from ppl.syntax import tree
@@ -162,6 +162,9 @@ def _onehot(written: tree.Call, scope: Scope) -> TypedExpression | None:
     if size is None or member is None:
         return None
     checked = as_member(member, members, scope) if members is not None else member
+    if checked is not None and members is not None and members.low:  # a member's value is its number, and its place is wanted
+        low = Constant(members.low, span=checked.span, type=ValueType("int"))
+        checked = Apply("subtract", (checked, low), span=checked.span, type=ValueType("int"))
     return checked and applied("onehot", (checked, size), written.span, scope)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from ppl.semantics.agents import related_value
 from ppl.semantics.constants import fold
 from ppl.semantics.definitions import scope_of_plate
-from ppl.semantics.distributions import distribution
+from ppl.semantics.distributions import catalogue_distribution
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.scope import ActiveLoop, ModelNames, Scope, StatementNotes, walk
 from ppl.semantics.sets import loop_of, type_of
@@ -199,7 +199,7 @@ def _random(statement: tree.Random, block: _Block, scope: Scope) -> None:
         hint = did_you_mean(target.name, block.states) or f"declare it: state {target.name}: real"
         scope.findings.error("AIM0104", f"unknown state `{target.name}`", target.span, hint)
     new = target.name not in block.states and not target.primes
-    found = distribution(statement.distribution, scope)
+    found = catalogue_distribution(statement.distribution, scope)
     if not _equation(target, block, scope) or found is None:
         if new and target.name not in model.variables:
             model.broken.add(target.name)

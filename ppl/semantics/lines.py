@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics.constants import fold
-from ppl.semantics.distributions import distribution
+from ppl.semantics.distributions import catalogue_distribution
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.references import dotted_name, root_of
 from ppl.semantics.scope import FileNames, ModelNames, Scope, backticked, walk
@@ -152,7 +152,7 @@ def _expect(expect: tree.Expect, model: TypedModel, names: FileNames, findings: 
         if not isinstance(expect.subject, tree.Name | tree.Attribute | tree.Index):
             hint = "write `expect theta ~ Beta(4, 2)`"
             findings.error("AIM0123", "before `~` stands a variable of the model", expect.subject.span, hint)
-        distribution(expect.value, scope, expected)
+        catalogue_distribution(expect.value, scope, expected)
     elif expect.value is not None and not _names_variables(expect.value, model):
         elaborate(expect.value, scope, expected)
     if expect.within is not None:

@@ -118,7 +118,7 @@ def covers(written: tree.Match, subjects: tuple[TypedExpression, ...], arms: tup
             scope.findings.error("AIM0212", message, _head_span(written), "add an arm `_ -> …`")
             return False
     ranges = [range(count) if count is not None and count > 0 else (None,) for count in counts]
-    if prod(len(values) for values in ranges) > _MOST_CASES or -1 in counts:
+    if prod(values.stop if isinstance(values, range) else 1 for values in ranges) > _MOST_CASES or -1 in counts:
         return True
     for case in product(*ranges):
         if not any(_fits(arm, case) for arm in arms):

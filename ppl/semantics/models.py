@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from typing import Literal
 
-from ppl.catalogue.distributions import Support
-from ppl.semantics import agents, generalized, submodels, unsupported
+from ppl.semantics import agents, generalized, instances, networks, unsupported
 from ppl.semantics.calls import is_number
-from ppl.semantics.constants import broken_rule, fold
+from ppl.semantics.constants import SUPPORT_OF_KIND, broken_rule, fold
 from ppl.semantics.definitions import Leaf, define, leaves_of
-from ppl.semantics.distributions import distribution, is_random, kind_before_arguments
+from ppl.semantics.distributions import distribution, is_random, types_before_arguments
 from ppl.semantics.expressions import as_member, elaborate
+from ppl.semantics.inlining import Instance
 from ppl.semantics.scope import FileNames, ModelNames, Scope, StatementNotes, backticked
 from ppl.semantics.sets import declare_sets, is_size, type_of
-from ppl.semantics.typed import (
-    DeterministicStatement,
-    IndexSet,
-    RandomStatement,
-    TypedExpression,
-    TypedModel,
-    ValueType,
-    Variable,
-)
-from ppl.semantics.types import joined, name_type, same_axes
-from ppl.source.diagnostics import Diagnostic, Findings, Related, did_you_mean
+from ppl.semantics.typed import DeterministicStatement, Potential, RandomStatement, TypedExpression, TypedModel, ValueType, Variable
+from ppl.semantics.types import name_type, same_axes
+from ppl.semantics.written import Definition, Written, add_variable, sets_used
+from ppl.source.diagnostics import Findings, Related, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
-
-
-@dataclass
-class Written:
-    """What the check of a model's statements has produced so far."""
-
-    statements: list[RandomStatement | DeterministicStatement] = field(default_factory=list)
-    sizes: dict[str, TypedExpression | None] = field(default_factory=dict)
-    unsupported: list[Diagnostic] = field(default_factory=list)
-    exports: list[tree.Export] = field(default_factory=list)
 
 
 def check_model(declaration: tree.ModelDeclaration, file: FileNames, findings: Findings) -> TypedModel | None:
@@ -55,18 +39,21 @@ def check_model(declaration: tree.ModelDeclaration, file: FileNames, findings: F
         _statement(leaf, declaration, scope, written)
     if declaration.kind == "agent":
         agents.check_whole(declaration, leaves, scope)
-    for export in written.exports:
-        _export(export, model)
+    instances.check_gaps(model)
+    exported = _exported(written.exports, model)
     if len(findings.errors) > before:
         return None
     return TypedModel(
         declaration.name,
         declaration.kind,
         declaration.doc,
-        _sets_used(model, written),
+        sets_used(model, written),
         written.sizes,
         model.variables,
         tuple(written.statements),
+        potentials=tuple(written.potentials),
+        networks=model.networks,
+        exported=exported,
         unsupported=tuple(written.unsupported),
         span=declaration.span,
     )
@@ -139,15 +126,12 @@ def default_fits(default: TypedExpression, declared: ValueType, name: str, scope
     if not is_number(default, scope):
         return None
     value = fold(default, scope.model.constants)
-    support = _SUPPORT_OF_KIND.get(declared.kind)
+    support = SUPPORT_OF_KIND.get(declared.kind)
     rule = broken_rule(support, value) if support and value is not None else None
     if rule is not None:
         scope.findings.error("AIM0220", f"`{name}` is declared {name_type(declared)}: its default must be {rule}", default.span)
         return None
     return default
-
-
-_SUPPORT_OF_KIND: dict[str, Support] = {"positive": "positive", "unit": "unit", "bool": "binary"}
 
 
 def _declared_first(leaves: list[Leaf], scope: Scope) -> list[Leaf]:
@@ -156,7 +140,7 @@ def _declared_first(leaves: list[Leaf], scope: Scope) -> list[Leaf]:
         if isinstance(leaf.statement, tree.Input):
             _input(leaf.statement, scope)
         elif isinstance(leaf.statement, tree.Network):
-            submodels.network(leaf.statement, scope)
+            networks.declare(leaf.statement, scope)
     return leaves
 
 
@@ -186,20 +170,13 @@ def _statement(leaf: Leaf, declaration: tree.ModelDeclaration, scope: Scope, wri
         case tree.Deterministic():
             _deterministic(statement, leaf, inner, written)
         case tree.FactorStatement():
-            value = elaborate(statement.value, inner)
-            if value is not None and is_number(value, inner) and value.type.axes:
-                scope.findings.error(
-                    "AIM0219", f"a factor is a number, this is {name_type(value.type)}", statement.value.span, "write sum(…)"
-                )
-            written.unsupported.append(unsupported.factor(statement))
+            _factor(statement, leaf, inner, written)
         case tree.Export():
             written.exports.append(statement)
         case tree.Generalized():
             generalized.check(statement, inner)
             written.unsupported.append(unsupported.generalized(statement))
-        case tree.Network():
-            written.unsupported.append(unsupported.network(statement))
-        case tree.Input():
+        case tree.Network() | tree.Input():
             pass
         case _ if declaration.kind == "agent":
             agents.check_statement(leaf, inner)
@@ -219,10 +196,9 @@ def _random(statement: tree.Random, leaf: Leaf, scope: Scope, written: Written) 
             "equations of motion stand in a `generalized` block",
         )
         return
-    value = kind_before_arguments(statement.distribution)
-    if leaf.piece is not None and value is not None:
+    if leaf.piece is not None:
         plates = scope.model.plates.get(leaf.piece.name, ())
-        scope.notes.expected[leaf.piece.name] = ValueType(value, plates)
+        scope.notes.expected.update(types_before_arguments(statement.distribution, leaf.piece.name, plates, scope))
     found = distribution(statement.distribution, scope)
     if leaf.piece is None:
         return
@@ -230,13 +206,14 @@ def _random(statement: tree.Random, leaf: Leaf, scope: Scope, written: Written) 
         scope.model.broken.add(leaf.piece.name)
         return
     call, value = found
-    _add_variable("random", value, leaf, scope)
+    if isinstance(call, Instance):
+        instances.enter(call, leaf, scope, written)
+        return
+    _define("random", value, leaf, scope)
     scope.model.random.add(leaf.piece.name)
-    loops = tuple(active.loop for active in leaf.loops)
-    written.statements.append(RandomStatement(leaf.piece.name, leaf.piece.indices, loops, distribution=call, span=statement.span))
-    written.unsupported.extend(unsupported.of_distribution(call, scope))
-    submodels.add_variables(call, leaf.piece, scope)
-    _note_recursion(leaf, scope, written)
+    written.statements.append(
+        RandomStatement(leaf.piece.name, leaf.piece.indices, leaf.typed_loops, distribution=call, span=statement.span)
+    )
 
 
 def _deterministic(statement: tree.Deterministic, leaf: Leaf, scope: Scope, written: Written) -> None:
@@ -247,84 +224,43 @@ def _deterministic(statement: tree.Deterministic, leaf: Leaf, scope: Scope, writ
         scope.model.broken.add(leaf.piece.name)
         return
     name = leaf.piece.name
-    _add_variable("deterministic", value.type, leaf, scope)
+    _define("deterministic", value.type, leaf, scope)
     if is_random(value, scope):
         scope.model.random.add(name)
     folded = fold(value, scope.model.constants) if not leaf.piece.places else None
     if folded is not None:
         scope.model.constants[name] = folded
-    loops = tuple(active.loop for active in leaf.loops)
-    written.statements.append(DeterministicStatement(name, leaf.piece.indices, loops, value=value, span=statement.span))
-    _note_recursion(leaf, scope, written)
+    written.statements.append(DeterministicStatement(name, leaf.piece.indices, leaf.typed_loops, value=value, span=statement.span))
 
 
-def _note_recursion(leaf: Leaf, scope: Scope, written: Written) -> None:
-    if scope.notes.earlier and leaf.piece is not None:
-        written.unsupported.append(unsupported.recursion(leaf.piece, scope.notes.earlier[0]))
+def _define(role: Literal["random", "deterministic"], value: ValueType, leaf: Leaf, scope: Scope) -> None:
+    assert leaf.piece is not None
+    name = leaf.piece.name
+    if name not in scope.model.broken:
+        add_variable(Definition(name, role, value, scope.model.plates[name], leaf.piece.span), scope.model)
 
 
-def _add_variable(role, value: ValueType, leaf: Leaf, scope: Scope) -> None:
-    """The variable that a statement defines; further pieces of it must be of the same type."""
-    piece, model = leaf.piece, scope.model
-    assert piece is not None
-    if piece.name in model.broken:
+def _factor(statement: tree.FactorStatement, leaf: Leaf, scope: Scope, written: Written) -> None:
+    value = elaborate(statement.value, scope)
+    if value is None or not is_number(value, scope):
         return
-    plates = model.plates[piece.name]
-    before = model.variables.get(piece.name)
-    if before is None:
-        whole = ValueType(value.kind, (*plates, *value.axes), value.member_of)
-        model.variables[piece.name] = Variable(piece.name, role, whole, len(plates), span=piece.span)
-        return
-    own = ValueType(before.type.kind, before.type.axes[len(plates) :], before.type.member_of)
-    together = joined(own, value)
-    if together is None or before.role != role:
-        message = (
-            f"`{piece.span.text}` is {name_type(value)} here, {name_type(own)} above"
-            if together is None
-            else f"`{piece.name}` is {before.role} above"
-        )
-        scope.findings.error("AIM0215", message, piece.span, related=(Related(before.span, "the first definition"),))
-        return
-    whole = ValueType(together.kind, (*plates, *together.axes), together.member_of)
-    model.variables[piece.name] = replace(before, type=whole)
+    if value.type.axes:
+        message = f"a factor is a number, this is {name_type(value.type)}"
+        scope.findings.error("AIM0219", message, statement.value.span, "write sum(…)")
+    written.potentials.append(Potential(leaf.typed_loops, value, span=statement.span))
 
 
-def _export(export: tree.Export, model: ModelNames) -> None:
-    if export.name not in model.variables and export.name not in model.broken:
-        hint = did_you_mean(export.name, model.variables) or f"it has {backticked(model.variables)}"
-        model.findings.error(
-            "AIM0119",
-            f"nothing here is called `{export.name}`",
-            Span(export.span.source, export.span.end - len(export.name), export.span.end),
-            hint,
-        )
-
-
-# ------------------------------------------------------------------ sets
-def _sets_used(model: ModelNames, written: Written) -> dict[str, IndexSet]:
-    """Every set that axes, loops and members of the model use, by key."""
-    found: dict[str, IndexSet] = {}
-    for name in written.sizes:
-        found[name] = model.sets[name]
-    for variable in model.variables.values():
-        found |= sets_in(variable.type)
-    for statement in written.statements:
-        found |= sets_in(statement)
-    for index_set in list(found.values()):
-        if index_set.size_name is not None and index_set.size_name not in found:
-            found[index_set.size_name] = model.sets.get(index_set.size_name, IndexSet(index_set.size_name, span=index_set.span))
-    return found
-
-
-def sets_in(value: object) -> dict[str, IndexSet]:
-    """The index sets anywhere inside a typed value."""
-    if isinstance(value, IndexSet):
-        return {value.key: value}
-    if isinstance(value, dict):
-        value = tuple(value.values())
-    if isinstance(value, tuple):
-        return {key: found for item in value for key, found in sets_in(item).items()}
-    attributes = getattr(value, "__dataclass_fields__", None)
-    if attributes is None or isinstance(value, Diagnostic):
-        return {}
-    return {k: s for name in attributes if name != "span" for k, s in sets_in(getattr(value, name)).items()}
+def _exported(exports: list[tree.Export], model: ModelNames) -> str | None:
+    """The variable that the model is as a distribution: the one it exports, or the last one defined."""
+    defined = [name for name, variable in model.variables.items() if variable.role in ("random", "deterministic") and "." not in name]
+    for export in exports:
+        place = Span(export.span.source, export.span.end - len(export.name), export.span.end)
+        if export is not exports[0]:
+            related = (Related(exports[0].span, "the first"),)
+            model.findings.error("AIM0119", "a model exports one variable", export.span, related=related)
+        elif export.name in model.variables and export.name not in defined:
+            model.findings.error("AIM0119", f"`{export.name}` is given, not defined: it cannot be exported", place)
+        elif export.name not in model.variables and export.name not in model.broken:
+            hint = did_you_mean(export.name, defined) or f"it has {backticked(defined)}"
+            model.findings.error("AIM0119", f"nothing here is called `{export.name}`", place, hint)
+    return exports[0].name if exports else (defined[-1] if defined else None)

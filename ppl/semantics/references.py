@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
-
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics.affine import Affine, affine_of, extreme, loop_bounds, surely_at_least, surely_at_most
 from ppl.semantics.scope import Elaborate, Piece, Scope
+from ppl.semantics.sets import axis_of_size
 from ppl.semantics.typed import (
-    Apply,
+    Axis,
     Indexed,
     IndexReference,
     IndexSet,
     Member,
+    NetworkCall,
     SizeOf,
     Slice,
     TypedExpression,
@@ -22,7 +22,6 @@ from ppl.semantics.typed import (
 )
 from ppl.semantics.types import compatible_sets, name_shape, same_axes
 from ppl.source.diagnostics import Related, did_you_mean
-from ppl.source.text import Span
 from ppl.syntax import tree
 
 
@@ -111,8 +110,8 @@ def _unknown(written: tree.Name, scope: Scope, expected: IndexSet | None) -> Non
         (NAMED_FUNCTIONS, "a function", f"call it: {written.name}(…)"),
         (scope.file.functions, "a function", f"call it: {written.name}(…)"),
         (scope.model.networks, "a network", f"call it: {written.name}(…)"),
-        (DISTRIBUTIONS, "a distribution", "a distribution stands after `~`"),
-        (scope.file.model_names, "a model", "a model stands after `~`"),
+        (DISTRIBUTIONS, "a distribution", f"after `~` it takes brackets: {written.name}(…)"),
+        (scope.file.model_names, "a model", f"after `~` it takes brackets: {written.name}(…)"),
     )
     for names, what, hint in kinds:
         if written.name in names:
@@ -124,19 +123,6 @@ def _unknown(written: tree.Name, scope: Scope, expected: IndexSet | None) -> Non
     else:
         looks_like_size = written.name[:1].isupper() and scope.bindings is None
         scope.unknown(written.name, written.span, f"a size is declared as a parameter: `{written.name}: size`" if looks_like_size else "")
-
-
-def variables_in(value: object) -> set[str]:
-    """The names of all variables that a typed expression or distribution reads."""
-    if isinstance(value, VariableReference):
-        return {value.name}
-    if isinstance(value, dict):
-        return {name for item in value.values() for name in variables_in(item)}
-    if isinstance(value, tuple):
-        return {name for item in value for name in variables_in(item)}
-    if is_dataclass(value) and not isinstance(value, IndexSet | Span | ValueType):
-        return {name for attribute in fields(value) for name in variables_in(getattr(value, attribute.name))}
-    return set()
 
 
 # ------------------------------------------------------------------ submodels and networks
@@ -158,12 +144,13 @@ def attribute_base(written: tree.Attribute, scope: Scope) -> TypedExpression | N
     base = dotted_name(written.base)
     whole = f"{base}.{written.name}"
     known = scope.model.variables.get(whole)
-    if known is None:
+    value = known.type if known is not None else scope.notes.expected.get(whole)
+    if value is None:
         parts = [v.removeprefix(f"{base}.") for v in scope.model.variables if v.startswith(f"{base}.")]
         hint = did_you_mean(written.name, parts) or (f"it has {', '.join(parts)}" if parts else "it is no submodel")
         scope.findings.error("AIM0112", f"`{base}` has no variable `{written.name}`", written.span, hint)
         return None
-    return VariableReference(whole, span=written.span, type=known.type)
+    return VariableReference(whole, span=written.span, type=value)
 
 
 def root_of(written: tree.Expression) -> tree.Name | None:
@@ -186,7 +173,8 @@ def dotted_name(written: tree.Expression) -> str:
 
 
 def network_call(written: tree.Call, scope: Scope, elaborate: Elaborate) -> TypedExpression | None:
-    inward, outward = scope.model.networks[written.function.name]
+    network = scope.model.networks[written.function.name]
+    inward, outward = (axis_of_size(network.widths[place]) or Axis() for place in (0, -1))
     arguments = [elaborate(argument.value, scope) for argument in written.arguments]
     if len(arguments) != 1:
         scope.findings.error("AIM0309", f"the network `{written.function.name}` takes 1 argument, here are {len(arguments)}", written.span)
@@ -198,7 +186,7 @@ def network_call(written: tree.Call, scope: Scope, elaborate: Elaborate) -> Type
         message = f"the network `{written.function.name}` takes {name_shape((inward,))}, this is {name_shape(argument.type.axes)}"
         scope.findings.error("AIM0310", message, argument.span)
         return None
-    return Apply(written.function.name, (argument,), span=written.span, type=ValueType("real", (outward,)))
+    return NetworkCall(network.name, argument, span=written.span, type=ValueType("real", (outward,)))
 
 
 def unknown_function(written: tree.Call, scope: Scope) -> None:
@@ -240,7 +228,6 @@ def is_ready(written: tree.Expression, found: TypedExpression, scope: Scope) -> 
         if piece.order < scope.order or _is_apart(piece, indices, scope):
             continue
         if _is_earlier(piece, indices, scope):
-            scope.notes.earlier.append(written.name)
             continue
         _used_too_early(written, piece, scope)
         return False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from ppl.semantics.affine import Affine, Bounds, loop_bounds
 from ppl.semantics.constants import Folded
-from ppl.semantics.typed import Axis, IndexSet, Loop, TypedExpression, TypedModel, ValueType, Variable
+from ppl.semantics.typed import Axis, IndexSet, Loop, Network, TypedExpression, TypedModel, ValueType, Variable
 from ppl.source.diagnostics import Findings, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
@@ -72,7 +72,8 @@ class ModelNames:
     plates: dict[str, tuple[Axis, ...]] = field(default_factory=dict)
     mentions: dict[str, set[str]] = field(default_factory=dict)  # the names that stand in the definition of each variable
     variables: dict[str, Variable] = field(default_factory=dict)
-    networks: dict[str, tuple[Axis, Axis]] = field(default_factory=dict)  # from the axis of the argument to that of the result
+    networks: dict[str, Network] = field(default_factory=dict)
+    parts: dict[str, list[Piece]] = field(default_factory=dict)  # of each variable of a submodel: the pieces that are that submodel
     broken: set[str] = field(default_factory=set)  # their definitions have errors, which are reported there
     random: set[str] = field(default_factory=set)  # random variables and what depends on them
     constants: dict[str, Folded] = field(default_factory=dict)
@@ -94,7 +95,6 @@ class StatementNotes:
     """What is gathered while one statement is checked."""
 
     index_names: set[str] = field(default_factory=set)
-    earlier: list[str] = field(default_factory=list)  # variables read at an earlier index of a recursion
     inlined: int = 0  # calls of the file's functions that were written out
     expected: dict[str, ValueType] = field(default_factory=dict)  # what the statement defines, before its type is known
 

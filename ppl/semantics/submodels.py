@@ -1,87 +1,57 @@
-"""Models used as distributions, and networks: what they take and what they give."""
+"""Models used as distributions: which arguments they take, and which index sets of the model around stand for theirs."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from ppl.semantics.expressions import elaborate
-from ppl.semantics.scope import Piece, Scope, backticked
+from ppl.semantics.calls import is_number
+from ppl.semantics.constants import SUPPORT_OF_KIND, broken_rule, fold
+from ppl.semantics.expressions import as_member, elaborate
+from ppl.semantics.inlining import Instance, own_set, rewritten
+from ppl.semantics.scope import Scope, backticked
 from ppl.semantics.sets import axis_of_size
-from ppl.semantics.typed import Axis, DistributionCall, DistributionChoice, SubmodelCall, TypedExpression, TypedModel, ValueType, Variable
-from ppl.semantics.types import joined, name_type
-from ppl.source.diagnostics import did_you_mean
+from ppl.semantics.typed import Axis, IndexReference, IndexSet, Loop, Text, TypedExpression, TypedModel, ValueType, Variable
+from ppl.semantics.types import anonymous_set, is_anonymous, joined, name_type
+from ppl.semantics.walking import inside, variables_in
+from ppl.source.diagnostics import Related, did_you_mean
 from ppl.syntax import tree
 
-ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "softplus", "elu", "sin")
+Given = dict[str, TypedExpression]
 
 
-# ------------------------------------------------------------------ submodels
-def submodel_call(written: tree.Call, scope: Scope) -> tuple[SubmodelCall, ValueType] | None:
+def submodel_call(written: tree.Call, scope: Scope) -> tuple[Instance, ValueType] | None:
     """`first ~ noisy_reading(temperature)`: the type is that of the exported variable."""
-    name = written.function.name
-    known = scope.file.imported.get(name) or scope.file.typed_model(name)
-    values = [elaborate(argument.value, scope) for argument in written.arguments]
-    if known is None or None in values:
+    known = model_named(written.function.name, scope)
+    if known is None:
+        for argument in written.arguments:
+            elaborate(argument.value, scope)
         return None
     if known.kind == "agent":
-        scope.findings.error("AIM0311", f"`{name}` is an agent, only a model stands after `~`", written.function.span)
+        scope.findings.error("AIM0311", f"`{known.name}` is an agent, only a model stands after `~`", written.function.span)
         return None
-    arguments = _arguments(written, known, values, scope)
-    exported = known.variables.get(exported_name(known, scope))
-    if arguments is None or exported is None:
+    if known.exported is None:
+        message = f"`{known.name}` defines no variable: it is no distribution"
+        scope.findings.error("AIM0119", message, written.function.span, related=(Related(known.span, "it is defined here"),))
         return None
-    return SubmodelCall(name, arguments, span=written.span), substituted(exported.type, arguments)
-
-
-def _arguments(
-    written: tree.Call, known: TypedModel, values: list[TypedExpression | None], scope: Scope
-) -> dict[str, TypedExpression] | None:
-    order = parameter_order(known)
-    given: dict[str, TypedExpression] = {}
-    for place, (argument, value) in enumerate(zip(written.arguments, values, strict=True)):
-        name = argument.name or (order[place] if place < len(order) else None)
-        if name is None:
-            message = f"`{known.name}` takes {len(order)} argument{'s' if len(order) != 1 else ''}, here are {len(values)}"
-            scope.findings.error("AIM0303", message, argument.span, f"it takes {', '.join(order)}" if order else "")
-            return None
-        inputs = [v.name for v in known.variables.values() if v.role == "input"]
-        if name not in (*order, *inputs):
-            hint = did_you_mean(name, [*order, *inputs]) or (
-                f"it takes {', '.join([*order, *inputs])}" if order or inputs else "it takes none"
-            )
-            scope.findings.error("AIM0302", f"`{known.name}` has no parameter `{name}`", argument.name_span or argument.span, hint)
-            return None
-        if name in given:
-            scope.findings.error("AIM0304", f"`{name}` of `{known.name}` is given twice", argument.span)
-            return None
-        if value is not None:
-            given[name] = value
-    missing = [name for name in order if name not in given and not has_default(known, name)]
-    if missing:
-        scope.findings.error("AIM0305", f"`{known.name}` needs {backticked(missing)}", written.span)
+    given = _given(written, known, scope)
+    if given is None:
         return None
-    answers = [_fits(known, name, value, given, scope) for name, value in given.items()]
-    return given if all(answers) else None
+    piece = scope.piece
+    place = Instance(known, known.name, (), (), written.span)
+    if piece is not None:
+        place = replace(place, target=piece.name, indices=piece.indices, plates=scope.model.plates.get(piece.name, ()))
+    place = replace(place, given=given, axes=_axes(place, given, scope), indices_renamed=_renamed(known, scope))
+    instance = _with_arguments(place, scope)
+    return instance and (instance, rewritten(known.variables[known.exported].type, instance))
 
 
-def _fits(known: TypedModel, name: str, value: TypedExpression, given: dict[str, TypedExpression], scope: Scope) -> bool:
-    variable = known.variables.get(name)
-    if variable is None:
-        if axis_of_size(value) is not None:
-            return True
-        scope.findings.error("AIM0219", f"`{name}` of `{known.name}` is a size", value.span, "write an index set or a whole number")
-        return False
-    expected = substituted(variable.type, given)
-    if joined(expected, value.type) is not None or (variable.default is None and not value.type.axes and not expected.axes):
-        return True
-    message = f"`{name}` of `{known.name}` is {name_type(expected)}, this is {name_type(value.type)}"
-    scope.findings.error("AIM0219", message, value.span)
-    return False
+def model_named(name: str, scope: Scope) -> TypedModel | None:
+    return scope.file.imported.get(name) or scope.file.typed_model(name)
 
 
 def parameter_order(known: TypedModel) -> list[str]:
     """The parameters in the order in which they were written, sizes among them."""
-    spans = {name: known.sets[name].span for name in known.sizes if name in known.sets}
+    spans = {name: known.sets[name].span for name in known.sizes if name in known.sets and "." not in name}
     places = {name: span.start for name, span in spans.items() if span is not None}
     places |= {name: variable.span.start for name, variable in known.parameters.items()}
     return sorted(places, key=lambda name: places[name])
@@ -91,92 +61,210 @@ def has_default(known: TypedModel, name: str) -> bool:
     return known.sizes[name] is not None if name in known.sizes else known.variables[name].default is not None
 
 
-def substituted(value: ValueType, given: dict[str, TypedExpression]) -> ValueType:
-    """A type of the submodel with the sizes that were given in the place of its own."""
-    return replace(value, axes=tuple(_substituted_axis(axis, given) for axis in value.axes))
+def types_before_arguments(known: TypedModel, target: str, plates: tuple[Axis, ...]) -> dict[str, ValueType]:
+    """The types of its variables that no argument changes: a recursion may read them before the arguments are known."""
+    place = Instance(known, target, (), plates, known.span)
+    random = {v.name: v.type for v in known.variables.values() if v.role in ("random", "deterministic")}
+    fixed = {name: t for name, t in random.items() if not any(is_open(index_set) for index_set in inside(t, IndexSet))}
+    return {place.name(name): replace(t, axes=(*plates, *t.axes)) for name, t in fixed.items()}
 
 
-def _substituted_axis(axis: Axis, given: dict[str, TypedExpression]) -> Axis:
-    size = given.get(axis.set.key) if axis.set is not None else None
-    found = axis_of_size(size) if size is not None else None
-    if found is None:
-        return axis
-    return replace(found, extra=found.extra + axis.extra) if found.set is not None else Axis(size=found.size and found.size + axis.extra)
+# ------------------------------------------------------------------ arguments
+def _given(written: tree.Call, known: TypedModel, scope: Scope) -> Given | None:
+    """The values by the name of the parameter or input that they are for."""
+    order = parameter_order(known)
+    inputs = [v.name for v in known.variables.values() if v.role == "input" and "." not in v.name]
+    given: Given = {}
+    failed = False
+    for place, argument in enumerate(written.arguments):
+        name = argument.name or (order[place] if place < len(order) else None)
+        problem = _problem(name, argument, order, inputs, given, known, len(written.arguments))
+        if problem is not None:
+            code, message, hint = problem
+            scope.findings.error(code, message, argument.name_span or argument.span, hint)
+        value = elaborate(argument.value, scope, _expected(known.variables.get(name or "")))
+        failed |= value is None or problem is not None
+        if value is not None and name is not None:
+            given[name] = value
+    missing = [name for name in order if name not in given and not has_default(known, name) and name not in known.sizes]
+    if missing and not failed:
+        related = (Related(known.variables[missing[0]].span, "a parameter without a default"),)
+        scope.findings.error("AIM0305", f"`{known.name}` needs {backticked(missing)}", written.span, related=related)
+    return None if failed or missing else given
 
 
-def exported_name(known: TypedModel, scope: Scope) -> str:
-    """The variable that the model is as a distribution: the one it exports, or the last one defined."""
-    declaration = scope.file.models.get(known.name)
-    for statement in declaration.body if declaration is not None else ():
-        if isinstance(statement, tree.Export):
-            return statement.name
-    defined = [name for name, variable in known.variables.items() if variable.role in ("random", "deterministic") and "." not in name]
-    return defined[-1] if defined else ""
+def _problem(
+    name: str | None, argument: tree.Argument, order: list[str], inputs: list[str], given: Given, known: TypedModel, count: int
+) -> tuple[str, str, str] | None:
+    """What is wrong with the place or the name of an argument: code, message, hint."""
+    takes = f"it takes {', '.join([*order, *inputs])}" if order or inputs else "it takes none"
+    if name is None:
+        plural = "" if len(order) == 1 else "s"
+        return "AIM0303", f"`{known.name}` takes {len(order)} argument{plural}, here are {count}", takes if order else ""
+    if name not in (*order, *inputs):
+        return "AIM0302", f"`{known.name}` has no parameter `{name}`", did_you_mean(name, [*order, *inputs]) or takes
+    if name in given:
+        return "AIM0304", f"`{name}` of `{known.name}` is given twice", ""
+    return None
 
 
-def add_variables(call: DistributionCall | DistributionChoice | SubmodelCall, piece: Piece | None, scope: Scope) -> None:
-    """The submodel's other variables as `first.bias`, with the plates of the statement in front."""
-    if not isinstance(call, SubmodelCall) or piece is None:
-        return
-    known = scope.file.imported.get(call.model) or scope.file.typed_model(call.model)
-    plates = scope.model.plates.get(piece.name, ())
-    for name, variable in known.variables.items() if known else ():
-        if variable.role in ("random", "deterministic") and known is not None and name != exported_name(known, scope):
-            own = substituted(variable.type, call.arguments)
-            whole = f"{piece.name}.{name}"
-            value = ValueType(own.kind, (*plates, *own.axes), own.member_of)
-            scope.model.variables[whole] = Variable(whole, variable.role, value, len(plates), span=piece.span)
-            scope.model.random.add(whole)
-
-
-# ------------------------------------------------------------------ networks
-def network(statement: tree.Network, scope: Scope) -> None:
-    """`network f = mlp(L, 64, D)`: a function from one vector to another."""
-    model = scope.model
-    if statement.name in model.networks or statement.name in model.variables:
-        scope.findings.error("AIM0101", f"`{statement.name}` is already defined", statement.span)
-        return
-    axes = mlp_axes(statement.value, scope)
-    if axes is not None:
-        model.networks[statement.name] = axes
-
-
-def mlp_axes(call: tree.Call, scope: Scope) -> tuple[Axis, Axis] | None:
-    """The axes of the argument and of the result of `mlp(IN, HIDDEN, …, OUT)`."""
-    if call.function.name != "mlp":
-        hint = did_you_mean(call.function.name, ["mlp"]) or "networks are written mlp(IN, HIDDEN, OUT)"
-        scope.findings.error("AIM0313", f"unknown network `{call.function.name}`", call.function.span, hint)
+def _expected(variable: Variable | None) -> IndexSet | None:
+    """The set whose members may stand in an argument by their bare names."""
+    if variable is None:
         return None
-    axes: list[Axis] = []
-    for argument in call.arguments:
-        if argument.name is not None:
-            _network_option(argument, scope)
-            continue
-        size = elaborate(argument.value, scope)
-        axis = axis_of_size(size) if size is not None else None
-        if axis is None:
-            if size is not None:
-                scope.findings.error("AIM0313", "a layer's width is an index set or a whole number above 0", argument.span)
-            return None
-        axes.append(axis)
-    if len(axes) < 2:
-        scope.findings.error("AIM0313", "`mlp` needs at least the sizes of its input and of its output", call.span, "write mlp(L, 64, D)")
-        return None
-    return axes[0], axes[-1]
-
-
-def _network_option(argument: tree.Argument, scope: Scope) -> None:
-    place = argument.name_span or argument.span
-    if argument.name == "activation":
-        written = argument.value
-        if not isinstance(written, tree.Name) or written.name not in ACTIVATIONS:
-            hint = did_you_mean(written.span.text, ACTIVATIONS) or f"these are known: {', '.join(ACTIVATIONS)}"
-            scope.findings.error("AIM0313", f"unknown activation `{written.span.text}`", written.span, hint)
-    elif argument.name == "prior":
-        from ppl.semantics.distributions import distribution
-
-        distribution(argument.value, scope)
+    if variable.type.kind == "member":
+        members = variable.type.member_of
     else:
-        scope.findings.error(
-            "AIM0313", f"`mlp` has no option `{argument.name}`", place, did_you_mean(argument.name or "", ("activation", "prior"))
-        )
+        members = variable.type.axes[-1].set if variable.type.axes else None
+    return members if members is not None and members.members is not None else None
+
+
+def _with_arguments(instance: Instance, scope: Scope) -> Instance | None:
+    """The instance with a value for each parameter and input that needs none from the data."""
+    known, arguments, shared = instance.known, {}, set()
+    answers = [_fits(instance, name, value, arguments, scope) for name, value in instance.given.items()]
+    instance = replace(instance, arguments=arguments)
+    for variable in known.variables.values():
+        if variable.role not in ("parameter", "input") or variable.name in arguments:
+            continue
+        default = rewritten(variable.default, instance)
+        if default is None:
+            continue
+        if _is_data(default) or (variable.role == "input" and _is_fixed(default, scope)):
+            shared.add(variable.name)
+        else:
+            arguments[variable.name] = default
+    return replace(instance, shared=frozenset(shared)) if all(answers) else None
+
+
+def _is_data(default: TypedExpression) -> bool:
+    """Whether a value is read from a file."""
+    return any(True for _ in inside(default, Text))
+
+
+def _is_fixed(value: TypedExpression, scope: Scope) -> bool:
+    """Whether a value is the same for all members of the plates around, and known when data are bound."""
+    read = [scope.model.variables[name] for name in variables_in(value) if name in scope.model.variables]
+    return all(v.role in ("parameter", "input") for v in read) and not any(True for _ in inside(value, IndexReference))
+
+
+def _fits(instance: Instance, name: str, value: TypedExpression, arguments: Given, scope: Scope) -> bool:
+    """Whether the value may stand for the parameter; it is then among the arguments."""
+    known, variable = instance.known, instance.known.variables.get(name)
+    if variable is None:
+        return _is_size(value, name, known, scope)
+    expected: ValueType = rewritten(variable.type, instance)
+    together = joined(expected, value.type)
+    if together is None and (value.type.axes or expected.axes or expected.kind == "member" or value.type.kind == "member"):
+        message = f"`{name}` of `{known.name}` is {name_type(expected)}, this is {name_type(value.type)}"
+        related = (Related(variable.span, f"`{name}` is declared here"),)
+        hint = f"declare it with its axes in `{known.name}`" if value.type.axes and not expected.axes else ""
+        scope.findings.error("AIM0219", message, value.span, hint, related=related)
+        return False
+    found = as_member(value, expected.member_of, scope) if expected.member_of is not None and not expected.axes else value
+    if found is None or (expected.kind != "member" and not is_number(found, scope)):
+        return False
+    arguments[name] = found
+    return _in_support(found, expected, variable, scope)
+
+
+def _in_support(value: TypedExpression, expected: ValueType, variable: Variable, scope: Scope) -> bool:
+    folded, support = fold(value, scope.model.constants), SUPPORT_OF_KIND.get(expected.kind)
+    rule = broken_rule(support, folded) if support is not None and folded is not None else None
+    if rule is not None:
+        message = f"`{variable.name}` is declared {name_type(expected)}: it must be {rule}"
+        scope.findings.error("AIM0306", message, value.span, related=(Related(variable.span, "it is declared here"),))
+    return rule is None
+
+
+def _is_size(value: TypedExpression, name: str, known: TypedModel, scope: Scope) -> bool:
+    """Whether the value is a number of members that is known once data are bound."""
+    if axis_of_size(value) is not None and _is_fixed(value, scope):
+        return True
+    span = known.sets[name].span
+    related = (Related(span, "it is declared here"),) if span is not None else ()
+    hint = "write an index set, or a whole number that is known before the data"
+    scope.findings.error("AIM0219", f"`{name}` of `{known.name}` is a size", value.span, hint, related=related)
+    return False
+
+
+# ------------------------------------------------------------------ index sets
+def is_open(index_set: IndexSet) -> bool:
+    """Whether the size of a set is that of the data, or given by name."""
+    return index_set.size is None and not is_anonymous(index_set)
+
+
+def _axes(place: Instance, given: Given, scope: Scope) -> dict[str, Axis]:
+    """What stands for the sets of a submodel: sizes that are given, then sets that the shapes of arguments show, then sets of its own."""
+    known = place.known
+    axes: dict[str, Axis] = {}
+    for name in (name for name in given if name in known.sizes):
+        _stand_for(name, axis_of_size(given[name]), 0, axes)
+    for name in (name for name in given if name in known.variables):
+        _show(known.variables[name].type, given[name].type, axes)
+    reaching = {s.size_name for s in known.sets.values() if s.size_name is not None}
+    for key in reaching & axes.keys():
+        if axes[key].extra:
+            del axes[key]  # a set reaches to the size of a set, and to no more
+    for key, index_set in known.sets.items():
+        if key not in axes and not is_anonymous(index_set) and index_set.size_name is None:
+            outer = scope.model.sets.get(key)
+            if is_open(index_set) or (outer is not None and outer != index_set):
+                axes[key] = Axis(own_set(index_set, place))
+    for key, index_set in known.sets.items():
+        if index_set.size_name is not None:
+            axes[key] = Axis(_reaching(index_set, axes[index_set.size_name].set, place))
+    return axes
+
+
+def _stand_for(key: str, axis: Axis | None, extra: int, axes: dict[str, Axis]) -> None:
+    """Enter the axis for a set whose own axis has `extra` more members, unless another stands for it already."""
+    if axis is None or key in axes:
+        return
+    if axis.set is not None and axis.extra >= extra:
+        axes[key] = Axis(axis.set, extra=axis.extra - extra)
+    elif axis.set is None and axis.size is not None and axis.size > extra:
+        axes[key] = Axis(anonymous_set(axis.size - extra))
+
+
+def _show(declared: ValueType, value: ValueType, axes: dict[str, Axis]) -> None:
+    """The sets that an argument's axes and members show."""
+    if declared.member_of is not None and is_open(declared.member_of) and value.member_of is not None:
+        _stand_for(declared.member_of.key, Axis(value.member_of), 0, axes)
+    if len(declared.axes) == len(value.axes):
+        for inner, outer in zip(declared.axes, value.axes, strict=True):
+            if inner.set is not None and is_open(inner.set):
+                _stand_for(inner.set.key, outer, inner.extra, axes)
+
+
+def _reaching(index_set: IndexSet, size: IndexSet | None, place: Instance) -> IndexSet:
+    """`type Cell = 0..M` where another set stands for `M`."""
+    assert size is not None
+    if size.key == index_set.size_name:
+        return index_set
+    own = own_set(index_set, place)
+    if size.size is not None:
+        return replace(own, size=size.size - index_set.low, size_name=None)
+    return replace(own, size_name=size.key)
+
+
+def own_sizes(instance: Instance) -> dict[str, TypedExpression | None]:
+    """The sizes that are parameters and have a set of their own here: what was given, else the default."""
+    found: dict[str, TypedExpression | None] = {}
+    for name, default in instance.known.sizes.items():
+        own = instance.axes[name].set
+        if own is not None and own.key == f"{instance.target}.{name}":
+            found[own.key] = instance.given[name] if name in instance.given else rewritten(default, instance)
+    return found
+
+
+def _renamed(known: TypedModel, scope: Scope) -> dict[str, str]:
+    """New names for indices of the submodel that are indices of the statement too."""
+    names = {loop.name for loop in (*inside(known.statements, Loop), *inside(known.potentials, Loop))}
+    found: dict[str, str] = {}
+    for name in sorted(names & scope.notes.index_names):
+        unique = scope.fresh_index(name)
+        while unique in names:
+            unique = scope.fresh_index(name)
+        found[name] = unique
+    return found

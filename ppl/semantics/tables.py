@@ -9,6 +9,8 @@ from ppl.source.diagnostics import did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
+MOST_IN_A_TABLE = 100_000
+
 
 def stack_of_list(written: tree.ListLiteral, items: list[TypedExpression | None], scope: Scope) -> TypedExpression | None:
     """`[1 - p, p]`, `[[1, 0], [0, 1]]`: the items have one shape."""
@@ -45,6 +47,10 @@ def table(written: tree.TableLiteral, scope: Scope, expected: IndexSet | None, e
     if members.size is None:
         hint = "give the set its members or its size in the file"
         scope.findings.error("AIM0217", f"a table needs the members of `{members.key}`, and its size is not known here", written.span, hint)
+        return None
+    if members.size > MOST_IN_A_TABLE:
+        hint = "a vector of so many probabilities is an input"
+        scope.findings.error("AIM0217", f"a table over `{members.key}` has {members.size} entries: too many", written.span, hint)
         return None
     places = [place_of_key(entry.key, members, scope) for entry in written.entries]
     filled: dict[int, TypedExpression] = {}

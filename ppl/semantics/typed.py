@@ -1,7 +1,8 @@
 """The typed model: every name, index set, shape and support is known; sizes stay symbolic until data are bound.
 
 Expressions here have few kinds: names are resolved, functions of the file are inlined, tables are filled in, operators are
-functions of the catalogue. Indices of loops are renamed so that each is unique within its statement.
+functions of the catalogue. Indices of loops are renamed so that each is unique within its statement. Models used as distributions
+are inlined: `first ~ reading(20)` has the statements of `reading` on `first` and `first.bias`.
 """
 
 from __future__ import annotations
@@ -154,6 +155,14 @@ class Comprehension(TypedExpression):
 
 
 @dataclass(frozen=True)
+class NetworkCall(TypedExpression):
+    """A declared network at an input; its value has the axes of the plates around it and then the network's outputs."""
+
+    network: str
+    argument: TypedExpression
+
+
+@dataclass(frozen=True)
 class SelectArm:
     """For each subject the values that fit (numbers; ordinals for members), or None for any."""
 
@@ -193,13 +202,6 @@ class DistributionChoice:
     span: Span = field(compare=False, repr=False, kw_only=True)
 
 
-@dataclass(frozen=True)
-class SubmodelCall:
-    model: str
-    arguments: dict[str, TypedExpression] = field(hash=False)
-    span: Span = field(compare=False, repr=False, kw_only=True)
-
-
 # ------------------------------------------------------------------ statements
 @dataclass(frozen=True)
 class Variable:
@@ -225,7 +227,7 @@ class TypedStatement:
 
 @dataclass(frozen=True)
 class RandomStatement(TypedStatement):
-    distribution: DistributionCall | DistributionChoice | SubmodelCall
+    distribution: DistributionCall | DistributionChoice
 
 
 @dataclass(frozen=True)
@@ -234,8 +236,39 @@ class DeterministicStatement(TypedStatement):
 
 
 @dataclass(frozen=True)
+class Potential:
+    """`factor EXPR`: its value is added to the log joint for each member of the loops."""
+
+    loops: tuple[Loop, ...]
+    value: TypedExpression
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Network:
+    """`mlp(IN, HIDDEN, …, OUT)`: `widths` are its layers' sizes, known before data are bound or once sizes are."""
+
+    name: str
+    widths: tuple[TypedExpression, ...]
+    activation: str = "relu"
+    prior: DistributionCall | None = None  # of every weight and bias: a Bayesian network
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Amortisation:
+    """`q(z[n]) by network encode(x[n]) = mlp(…)`: the posterior of each member is a function of data."""
+
+    variable: str
+    loops: tuple[Loop, ...]  # n in N: the indices of the variable, over its plates
+    network: Network
+    argument: TypedExpression
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
 class Approximation:
-    """An `approximate` block, its names checked. `blocks` hold variable names."""
+    """An `approximate` block, its names checked. `blocks` hold variable names; `forms` say "point" or a family of a variable."""
 
     label: str | None
     blocks: tuple[tuple[str, ...], ...]
@@ -244,6 +277,8 @@ class Approximation:
     options: dict[str, float | bool | str] = field(hash=False)
     span: Span = field(compare=False, repr=False, kw_only=True)
     engine_span: Span | None = field(default=None, compare=False, repr=False)
+    forms: dict[str, str] = field(default_factory=dict, hash=False)
+    amortised: tuple[Amortisation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -256,6 +291,9 @@ class TypedModel:
     variables: dict[str, Variable]  # in the order of definition, parameters (but sizes) first
     statements: tuple[RandomStatement | DeterministicStatement, ...]  # in the order of the file, plates flattened
     approximations: tuple[Approximation, ...] = ()
+    potentials: tuple[Potential, ...] = ()
+    networks: dict[str, Network] = field(default_factory=dict)
+    exported: str | None = None  # what it is as a distribution in another model; None where it defines nothing
     unsupported: tuple[Diagnostic, ...] = ()  # what parses and is checked but cannot run yet: `ppl run` stops with these
     warnings: tuple[Diagnostic, ...] = ()
     span: Span = field(compare=False, repr=False, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -42,7 +42,14 @@ class Diagnostic:
             tail = f"\n    {self.hint}" if self.hint else ""
             return f"{head}{self.severity}[{self.code}]: {self.message}{tail}" + "".join(map(_related, self.related))
         head = f"{self.span.source.name}:{self.span.line}:{self.span.column}: {self.severity}[{self.code}]: {self.message}"
-        return head + "\n" + snippet(self.span, self.hint) + "".join(map(_related, self.related))
+        return head + "\n" + snippet(self.span, self.hint) + "".join(map(_related, (*self.related, *_uses(self.span))))
+
+
+def _uses(span: Span) -> Iterator[Related]:
+    """Where the submodels are used in whose text a place is, the innermost first."""
+    while span.within is not None:
+        span = span.within
+        yield Related(span, "in the model that is used here")
 
 
 def _related(related: Related) -> str:

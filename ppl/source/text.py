@@ -34,11 +34,12 @@ class SourceText:
 
 @dataclass(frozen=True)
 class Span:
-    """A half-open range of character offsets in one source."""
+    """A half-open range of character offsets in one source; of a submodel's text, `within` is where the submodel is used."""
 
     source: SourceText = field(repr=False)
     start: int
     end: int
+    within: Span | None = field(default=None, repr=False)
 
     @property
     def line(self) -> int:

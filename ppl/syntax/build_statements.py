@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ppl.source.text import Span
@@ -61,6 +61,13 @@ def lines_of(children: Sequence[Child]) -> tuple[Any, ...]:
 def target(children: list[Child]) -> tree.Target:
     word = name(children[:1])
     return tree.Target(word.name, expressions(children[1:]), word.primes, span=span_of(children))
+
+
+def latent(children: list[Child]) -> tree.Target:
+    """What an approximation speaks of: a variable, or one of a submodel by its dotted name."""
+    whole = target(children)
+    dots = [place for place, child in enumerate(children) if getattr(child, "text", "") == "."]
+    return replace(whole, name=".".join([whole.name, *(children[place + 1].text for place in dots)]))
 
 
 def type_(children: list[Child]) -> tree.TypeExpression:
@@ -253,6 +260,7 @@ RULES: Rules = {
     "model_block": model_block,
     "documentation": documentation,
     "target": target,
+    "latent": latent,
     "type": type_,
     "value": value,
     "match": match,

@@ -48,8 +48,7 @@ class Labels:
 
 def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
     """The rows of one belief."""
-    plates = belief.plates
-    hidden = belief.observed.reshape(plates) if belief.observed is not None else np.zeros(plates, bool)
+    hidden = _observed_places(belief)
     open_places = np.argwhere(~hidden)
     shown = open_places if len(open_places) <= FULL else open_places[:SHORTENED]
     if belief.family == "Categorical" and len(open_places) > FULL:
@@ -61,6 +60,14 @@ def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
             yield Row("", f"… {len(open_places) - len(shown)} more; all means", _range(belief, hidden))
     if hidden.any():
         yield Row("", f"({int(hidden.sum())} observed)")
+
+
+def _observed_places(belief: Belief) -> np.ndarray:
+    """Which entries of the plates were given; vectors that are told by draws are given or missing as a whole."""
+    if belief.observed is None:
+        return np.zeros(belief.plates, bool)
+    inner = (1,) * (len(belief.plates) - belief.observed.ndim)
+    return np.broadcast_to(belief.observed.reshape(*belief.observed.shape, *inner), belief.plates)
 
 
 # ------------------------------------------------------------------ one entry
@@ -105,7 +112,7 @@ def _matrix(belief: Belief, labels: Labels, place: tuple[int, ...]) -> Iterator[
 def family_text(belief: Belief) -> str:
     """The family with its parameters where these are few numbers: `Beta(a = 4, b = 2)`."""
     if belief.family == "Draws":
-        return "computed"
+        return "draws" if belief.chains else "computed"
     if belief.family == "Delta":
         return "known"
     if belief.family == "Normal":

@@ -33,7 +33,7 @@ class Inputs:
     @property
     def observes(self) -> bool:
         """Whether anything that may hold observations is given."""
-        return bool(self.datasets) or self.from_file or bool(_random(self.model) & _roots(self.settings))
+        return bool(self.datasets or self.from_file or self.model.typed.potentials) or bool(_random(self.model) & _roots(self.settings))
 
     @property
     def by_name(self) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ppl.tools.options import data_option, file_argument, set_option
 
 if TYPE_CHECKING:
     from ppl.compiler.plan import Plan
+    from ppl.engines.routing import BridgePlan
     from ppl.graph.factor_graph import FactorGraph
     from ppl.semantics.typed import TypedModel
 
@@ -90,18 +91,22 @@ def _graph(inputs: Inputs) -> FactorGraph:
     return inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name)
 
 
-def program_text(plan: Plan) -> str:
+def program_text(plan: Plan | BridgePlan) -> str:
     """What one sweep computes: the blocks in the order of their updates, and the array program that JAX makes of them."""
+    from ppl.engines.routing import BridgePlan
+
+    if isinstance(plan, BridgePlan):
+        return f"{plan}\nno program of messages: NumPyro runs the model"
     import jax
     import numpy as np
 
     from ppl.compiler.program import make_program
-    from ppl.engines.starts import starting_labels
+    from ppl.engines.starts import starting_points
 
     with jax.enable_x64(True):
         program = make_program(plan.latents, plan.blocks, plan.factors)
         messages = program.prepare(program.data)
-        state = program.start(program.data, starting_labels(plan, np.random.default_rng(0)))
+        state = program.start(program.data, starting_points(plan, np.random.default_rng(0)))
         sweep = jax.make_jaxpr(program.sweep)(state, program.data, messages)
     blocks = [f"update q({name})" for name in program.order]
     return "\n".join(["one sweep", *(f"  {line}" for line in blocks), "", str(sweep)])

@@ -19,7 +19,7 @@ def posterior_text(posterior: Posterior) -> str:
     """The whole report, with the colours of a terminal."""
     variables = posterior.plan.bound.model.variables
     rows = (belief_rows(posterior[name], labels_of(name, variables)) for name in posterior.names)
-    cautions = [f"{click.style('warning:', fg='yellow')} {text}" for text in posterior.warnings]
+    cautions = [f"{click.style('warning:', fg='yellow')} {text}" for text in posterior.cautions]
     parts = [heading(posterior.model, posterior.doc), _account(posterior), "", table(rows)]
     return "\n".join([*parts, *(["", *cautions] if cautions else [])])
 
@@ -40,8 +40,14 @@ def _account(posterior: Posterior) -> str:
     ended = sweeps if posterior.exact else f"converged in {sweeps}"
     if not posterior.converged:
         ended = click.style(f"NOT CONVERGED: {posterior.status} after {sweeps}", fg="yellow")
+    if posterior.chains:
+        draws = f"{posterior.chains} chains of {posterior.iterations // posterior.chains} draws"
+        told = draws if posterior.converged else click.style(f"NOT CONVERGED: {draws} that do not agree", fg="yellow")
+        return " · ".join([quality, posterior.engine, told, _seconds(posterior.seconds)])
     evidence = "log evidence" if posterior.log_evidence is not None else "bound on the log evidence"
     parts = [quality, posterior.engine, ended, f"{evidence} {number(posterior.elbo, digits=7)} nats", _seconds(posterior.seconds)]
+    if posterior.told_khat is not None:
+        parts.insert(4, f"k-hat {posterior.told_khat:.2f}")
     if posterior.restarts > 1:
         parts.insert(3, f"best of {posterior.restarts} starts")
     return " · ".join(parts)

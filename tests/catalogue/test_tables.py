@@ -9,7 +9,7 @@ from ppl.catalogue.functions import COMPREHENSIONS, FUNCTIONS, NAMED_FUNCTIONS, 
 
 RUNNING = [
     "Normal", "MvNormal", "Gamma", "InverseGamma", "Beta", "Dirichlet", "Wishart", "Bernoulli", "Categorical", "Binomial",
-    "Multinomial", "Poisson", "Exponential", "Delta",
+    "Multinomial", "Poisson", "Exponential", "Delta", "HalfNormal", "HalfStudentT", "Flat", "HalfFlat",
 ]  # fmt: skip
 
 REPORTED = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,8 +31,10 @@ def test_a_log_joint_needs_every_random_variable() -> None:
 
 
 def test_what_has_no_answer_yet_says_so() -> None:
-    with pytest.raises(ppl.AimError, match=r"AIM0731\]: `do\(mu\)` is not supported yet"):
-        ppl.parse(GAUSSIAN).do(mu=1)
+    """A posterior that came without its model."""
+    posterior = replace(ppl.parse(GAUSSIAN).fit(x=[1.5, 2.5]), questions=None)
+    with pytest.raises(ppl.AimError, match=r"AIM0731\]: `predict` needs the model"):
+        posterior.predict()
 
 
 def test_a_new_file_takes_no_place_of_another(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

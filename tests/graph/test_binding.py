@@ -430,11 +430,12 @@ def test_counts_without_a_total_must_be_given():
     assert refused(text, {"x": [[1, 2], None]}) == ["AIM0619 `n` is left out, so all counts of `x` must be given: their sum is `n`"]
 
 
-def test_vectors_are_given_whole():
+def test_a_vector_that_is_given_in_part_is_not_observed():
     assert bound(VECTORS, {"x": [[1, 2], None]}).observed["x"].tolist() == [True, False]
-    assert refused(VECTORS, {"x": [[1, 2], [3, None]]}) == [
-        "data.json: AIM0790 x[1] is given in part: partly observed vectors are not supported yet"
-    ]
+    partly = bound(VECTORS, {"x": [[1, 2], [3, None]]})
+    assert partly.observed["x"].tolist() == [True, False]
+    assert partly.values["x"][1, 0] == 3
+    assert np.isnan(partly.values["x"][1, 1])
 
 
 def test_all_that_does_not_fit_is_reported_at_once():
@@ -444,3 +445,11 @@ def test_all_that_does_not_fit_is_reported_at_once():
         for message in refused(text, {"x": [1, None], "y": ["a", 2], "q": 1})
     ]
     assert sorted(codes) == ["AIM0605", "AIM0607", "AIM0612", "AIM0613"]
+
+
+def test_what_a_network_computes_is_not_known_before_it_is_learned():
+    text = (
+        "model m:\n    input x: real[N, D]\n    network f = mlp(D, 8, 1)\n    for n in N: s[n] = exp(f(x[n])[0])\n"
+        "    for n in N: y[n] ~ Normal(f(x[n])[0], sd = s[n])\n"
+    )
+    assert bound(text, {"x": [[1, 2], [3, 4]], "y": [1, 2]}).sizes == {"N": 2, "D": 2}

@@ -261,3 +261,33 @@ def test_a_graph_is_drawn_without_jax():
         f"own_svg(build(check(*parse(SourceText('m', {COIN!r}))).models['coin'])); print('jax' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+ISING = """
+model spins:
+    J = 0.8
+    for i in 0..3: s[i] ~ Bernoulli(0.5)
+    for i in 0..2: factor J * s[i] * s[i + 1]
+    factor s[0]
+"""
+
+
+def test_potentials_touch_what_they_mention_and_have_no_child():
+    graph = graph_of(ISING)
+    potentials = [f for f in graph.factors if f.kind == "potential"]
+    assert [(f.name, f.child, f.parents, f.plates) for f in potentials] == [
+        ("factor", "", ("J", "s"), ("0..2",)),
+        ("factor (2)", "", ("s",), ()),
+    ]
+    assert [f.name for f in graph.neighbours("s")] == ["s ~ Bernoulli", "factor", "factor (2)"]
+    assert str(graph).splitlines()[-2:] == ["  factor (J, s)    for 0..2", "  factor (s)"]
+    assert graph.to_networkx().nodes["factor"]["kind"] == "factor"
+
+
+def test_a_potential_is_drawn_below_what_it_touches():
+    drawn = picture(graph_of(ISING))
+    assert drawn.marks["factor"].shape == "factor"
+    assert not any(line.source.startswith("factor") for line in drawn.lines)
+    points = layout(drawn).points
+    assert points["factor"][1] > points["s"][1]
+    assert points["s ~ Bernoulli"][1] < points["s"][1]

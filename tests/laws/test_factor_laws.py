@@ -23,7 +23,7 @@ from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.quantities import known_feature
 from ppl.factors.factor import Factor
 from ppl.factors.registry import factor
-from ppl.families.registry import FAMILIES
+from ppl.families.registry import FAMILIES, NUMERIC
 from tests.reference.gaussians import log_normal
 
 Rng = np.random.Generator
@@ -85,6 +85,15 @@ TABLE: dict[str, Row] = {
         lambda r: {"x": r.multinomial(7, np.full(3, 1 / 3)) * 1.0, "n": 7.0, "p": r.dirichlet(np.full(3, 3.0))},
         lambda x, n, p: stats.multinomial.logpmf(x, int(n), p),
     ),
+    "half_normal": Row(
+        lambda r: {"x": positive(r), "precision": positive(r)}, lambda x, precision: stats.halfnorm.logpdf(x, scale=precision**-0.5)
+    ),
+    "half_student_t": Row(  # in its own unit
+        lambda r: {"x": positive(r), "df": np.asarray(3.0), "scale": 3.0**-0.5},
+        lambda x, df, scale: np.log(2.0) + stats.t.logpdf(x, df, scale=scale),
+    ),
+    "half_flat": Row(lambda r: {"x": positive(r)}, lambda x: 0.0),
+    "flat": Row(lambda r: {"x": r.normal()}, lambda x: 0.0),
     "poisson": Row(lambda r: {"x": float(r.integers(8)), "rate": positive(r)}, lambda x, rate: stats.poisson.logpmf(x, rate)),
 }
 
@@ -194,19 +203,26 @@ def test_the_energy_is_the_same_in_single_precision(module: str) -> None:
 @every_factor
 def test_the_slots_of_a_latent_value_are_statistics_of_its_family(module: str) -> None:
     kind = kind_of(module)
-    family = FAMILIES[kind.family]
+    family = (FAMILIES | NUMERIC)[kind.family]
     asked = set(kind.slots.get("x", ()))
     assert asked <= set(family.statistic_rank)
-    assert asked == set(family.statistic_rank) or "x" not in kind.slots  # else its gradient would lack a natural parameter
+    whole = asked == set(family.statistic_rank) or kind.family in NUMERIC or kind.name == "Flat"
+    assert whole or "x" not in kind.slots  # else its gradient would lack a natural parameter
 
 
 CONVERSIONS = [(m, name) for m in MODULES for name in kind_of(m).conversions]
 ALTERNATIVES: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("normal", "sd"): lambda precision: precision**-0.5,
     ("normal", "var"): lambda precision: 1 / precision,
+    ("half_normal", "sd"): lambda precision: precision**-0.5,
     ("gamma", "scale"): lambda rate: 1 / rate,
     ("multivariate_normal", "cov"): np.linalg.inv,
     ("multivariate_normal", "scale_tril"): lambda precision: np.linalg.cholesky(np.linalg.inv(precision)),
+    ("bernoulli", "logit"): lambda p: np.log(p / (1 - p)),
+    ("bernoulli", "probit"): stats.norm.ppf,
+    ("binomial", "logit"): lambda p: np.log(p / (1 - p)),
+    ("categorical", "logits"): lambda p: np.log(p) + 1.5,
+    ("poisson", "log_rate"): np.log,
 }
 
 

@@ -31,10 +31,15 @@ def test_an_approximation_is_attached_to_its_model() -> None:
 
 
 @pytest.mark.parametrize("engine", ["svi", "nuts", "gibbs", "laplace"])
-def test_an_engine_of_later_is_named_as_such(engine: str) -> None:
+def test_every_engine_may_be_named(engine: str) -> None:
     model = typed(MODEL + f"approximate m:\n    use {engine}\n").models["m"]
-    assert [found.code for found in model.unsupported] == ["AIM0712"]
-    assert engine in model.unsupported[0].message
+    assert [found.engine for found in model.approximations] == [engine]
+
+
+def test_a_form_is_a_point_or_a_family() -> None:
+    (found,) = typed(MODEL + "approximate m:\n    q(pi): point\n    q(mu[k]): Normal\n").models["m"].approximations
+    assert found.forms == {"pi": "point", "mu": "Normal"}
+    assert found.blocks == ()
 
 
 @pytest.mark.parametrize(
@@ -52,6 +57,7 @@ def test_an_engine_of_later_is_named_as_such(engine: str) -> None:
         ("use vmp(restarts = 1.5)", "AIM0505"),
         ("use exact(restarts = 2)", "AIM0505"),
         ("q(pi): gaussian", "AIM0507"),
+        ("q(pi): point\n    q(pi): Dirichlet", "AIM0508"),
     ],
 )
 def test_what_an_approximation_cannot_say(line: str, code: str) -> None:

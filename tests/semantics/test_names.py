@@ -15,12 +15,29 @@ WELL_ORDERED = {
     "two chains that read each other": "a[0] ~ Normal(0, 1)\n    b[0] ~ Normal(0, 1)\n    for t in 1..T:\n"
     "        a[t] ~ Normal(b[t - 1], 1)\n        b[t] ~ Normal(a[t], 1)",
     "a grid": "for j in M: z[0, j] ~ Normal(0, 1)\n    for i in 1..N: for j in M: z[i, j] ~ Normal(z[i - 1, j], 1)",
+    "two chains that read the past of each other": "a[0] ~ Normal(0, 1)\n    b[0] ~ Normal(0, 1)\n    for t in 1..T:\n"
+    "        a[t] ~ Normal(b[t - 1], 1)\n        b[t] ~ Normal(a[t - 1], 1)",
+    "two next states": "a[0] ~ Normal(0, 1)\n    b[0] ~ Normal(0, 1)\n    for t in T:\n"
+    "        a[t + 1] ~ Normal(b[t], 1)\n        b[t + 1] ~ Normal(a[t + 1], 1)",
+    "computed from its past": "x[0] = 1\n    for t in 1..T: x[t] = 0.5 * x[t - 1]",
     "the first state alone": "z[0] ~ Normal(0, 1)\n    a ~ Normal(z[0], 1)\n    for t in 1..T: z[t] ~ Normal(z[t - 1], 1)",
 }
 BADLY_ORDERED = {
     "itself": ("a ~ Normal(a, 1)", "AIM0106"),
     "the same index": ("z[0] ~ Normal(0, 1)\n    for t in 1..T: z[t] ~ Normal(z[t], 1)", "AIM0106"),
     "the whole of itself": ("z[0] ~ Normal(0, 1)\n    for t in 1..T: z[t] ~ Normal(sum(z), 1)", "AIM0106"),
+    "a next state of the same index": ("z[0] ~ Normal(0, 1)\n    for t in T: z[t + 1] ~ Normal(z[t + 1], 1)", "AIM0106"),
+    "a later index": ("z[0] ~ Normal(0, 1)\n    for t in T: z[t + 1] ~ Normal(z[t + 2], 1)", "AIM0205"),
+    "the last index": ("z[0] ~ Normal(0, 1)\n    for t in 1..T: z[t] ~ Normal(z[-1], 1)", "AIM0205"),
+    "two chains at the same index": (
+        "a[0] ~ Normal(0, 1)\n    b[0] ~ Normal(0, 1)\n    for t in 1..T:\n        a[t] ~ Normal(b[t], 1)\n        b[t] ~ Normal(a[t], 1)",
+        "AIM0106",
+    ),
+    "a slice that reaches the present": (
+        "for p in P: y[p] ~ Normal(0, 1)\n    for t in P..T: y[t] ~ Normal(sum(y[t - P..t + 1]), 1)",
+        "AIM0106",
+    ),
+    "computed from itself": ("x[0] = 1\n    for t in 1..T: x[t] = 0.5 * x[t]", "AIM0106"),
     "a later line": ("a ~ Normal(b, 1)\n    b ~ Normal(0, 1)", "AIM0105"),
     "a circle": ("a ~ Normal(b, 1)\n    b ~ Normal(c, 1)\n    c ~ Normal(a, 1)", "AIM0106"),
     "another plate of the same letter": (
@@ -40,12 +57,6 @@ def test_what_is_defined_earlier_may_be_read(body: str) -> None:
 def test_what_is_not_defined_by_then_is_an_error(case: tuple[str, str]) -> None:
     body, code = case
     assert codes(f"model m:\n    {body}\n")[0] == code
-
-
-@pytest.mark.parametrize("body", [body for name, body in WELL_ORDERED.items() if name != "the first state alone"])
-def test_a_recursion_is_checked_and_cannot_run_yet(body: str) -> None:
-    (model,) = typed(f"model m:\n    {body}\n").models.values()
-    assert {found.code for found in model.unsupported} == {"AIM0706"}
 
 
 def test_one_mistake_is_one_error() -> None:

@@ -138,5 +138,5 @@ model m:
     )
     assert "random x: real[N] (1 plate)" in lines
     assert "random x.bias: real[N] (1 plate)" in lines
-    assert "for n in N: x[n] ~ reading(centre = 20, noise = 2)" in lines
+    assert "for n in N: x[n] ~ Normal(mean = (20 + x.bias[n]), sd = 2)" in lines
     assert "deterministic shift: real[N]" in lines

@@ -11,7 +11,9 @@ from ppl.syntax import tree
 from ppl.syntax.parser import parse
 
 TESTS = Path(__file__).parents[1]
-PROGRAMS = sorted([*(TESTS / "golden" / "good").glob("*.aim"), *(TESTS / "syntax" / "programs").glob("*.aim")])
+PROGRAMS = sorted(
+    path for folder in (TESTS / "golden" / "good", TESTS / "syntax" / "programs", TESTS.parent / "models") for path in folder.rglob("*.aim")
+)
 
 
 def read(text: str) -> tree.File:

@@ -140,7 +140,7 @@ def test_wrong_usage_ends_with_2(arguments, folder, capsys):
         (["run", "coin.aim", "cion"], "coin"),
         (["run", "coin.aim", "--data", "none.csv"], "none.csv"),
         (["run", "coin.aim", "--set", "y=1"], "`y`"),
-        (["run", "coin.aim", "--engine", "nuts"], "nuts"),
+        (["run", "coin.aim", "--engine", "nust"], "`nuts`"),
         (["graph", "coin.aim", "-o", "coin.gif"], "AIM0881"),
         (["graph", "coin.aim", "-o", "missing/coin.svg"], "AIM0883"),
         (["test", "."], ""),

@@ -1,0 +1,32 @@
+"""Bayesian networks' weights: they are coordinates like others, with a prior of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax.numpy as jnp
+
+from ppl.engines.numpyro_bridge.distributions import Valued, build
+from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator
+from ppl.graph.networks import weight_count
+
+
+def bayesian_weights(bound: BoundModel) -> dict[str, int]:
+    """The number of weights of each network that has a prior."""
+    return {n: weight_count(f, bound.sizes) for n, f in bound.model.networks.items() if f.prior is not None}
+
+
+def weights_prior(bound: BoundModel, networks: Mapping[str, Any]) -> Any:
+    """The log density of the weights of Bayesian networks."""
+    return sum((jnp.sum(prior_of(name, bound).log_prob(networks[name])) for name in bayesian_weights(bound)), jnp.zeros(()))
+
+
+def prior_of(name: str, bound: BoundModel) -> Any:
+    """The distribution of one weight."""
+    prior = bound.model.networks[name].prior
+    assert prior is not None
+    known = {n: v for n, v in bound.values.items() if n not in bound.observed}
+    evaluator = Evaluator(bound.sizes, known)
+    return build(Valued(prior.name, {k: evaluator.number(e, {}) for k, e in prior.arguments.items()}), ())

@@ -1,0 +1,183 @@
+"""Latent sites: the unknown numbers of one variable, and the map from unconstrained coordinates to them.
+
+What is a number has bounds, which may be infinite, or change with other variables. A simplex, a positive definite matrix, a
+correlation matrix and an increasing vector have maps of NumPyro's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from numpyro.distributions import biject_to, constraints
+
+from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.engines.numpyro_bridge.structure import Structure, calls
+from ppl.semantics import typed
+from ppl.source.diagnostics import AimError, Diagnostic
+
+Kind = Literal["numbers", "simplex", "posdef", "corr", "increasing"]
+SHAPES: dict[str, Any] = {"simplex": constraints.simplex, "posdef": constraints.positive_definite, "corr": constraints.corr_matrix}
+BOUNDS = {"real": (-np.inf, np.inf), "positive": (0.0, np.inf), "unit": (0.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The support of one statement: constants, or expressions that other variables settle."""
+
+    statement: typed.RandomStatement = field(repr=False)
+    low: float | typed.TypedExpression
+    high: float | typed.TypedExpression
+
+
+@dataclass(frozen=True)
+class Site:
+    """`mask` marks the latent entries among all numbers of the variable; None where all are latent."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]  # of the whole variable
+    plates: int
+    mask: np.ndarray | None = field(repr=False)
+    bounds: tuple[Bound, ...]
+    standardised: bool = False  # its coordinates are (value - mean) / sd of its distribution
+
+    @property
+    def entries(self) -> tuple[int, ...]:
+        """The shape of the latent entries: that of the variable, or a list of them."""
+        if self.mask is None:
+            return self.shape
+        if self.kind == "numbers":
+            return (int(self.mask.sum()),)
+        places = self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
+        return (int(places.sum()), *self.shape[self.plates :])
+
+    @property
+    def coordinates(self) -> tuple[int, ...]:
+        """The shape of the unconstrained coordinates."""
+        if self.kind in SHAPES:
+            return biject_to(SHAPES[self.kind]).inverse_shape(self.entries)
+        return self.entries
+
+    @property
+    def size(self) -> int:
+        return int(np.prod(self.coordinates, dtype=int))
+
+    def put(self, base: np.ndarray, entries: Any) -> Any:
+        """The whole variable with its latent entries in place."""
+        if self.mask is None:
+            return entries
+        where = self.mask if self.kind == "numbers" else self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
+        return jnp.asarray(base, entries.dtype).at[np.nonzero(where)].set(entries)
+
+    def take(self, whole: Any) -> Any:
+        """The latent entries of a whole variable, whose first axes may be draws."""
+        if self.mask is None:
+            return whole
+        where = self.mask if self.kind == "numbers" else self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
+        return whole[np.nonzero(where)]
+
+
+def site_of(name: str, structure: Structure) -> Site:
+    """The site of a continuous latent variable. Raises AimError where it can have none."""
+    bound = structure.bound
+    variable, mask = bound.model.variables[name], structure.latent[name]
+    shape = bound.shape(variable)
+    statements = structure.of(name)
+    kinds: set[Kind] = {_kind(s) for s in statements}
+    if len(kinds) > 1:
+        text = f"`{name}` is latent and has statements of different supports ({', '.join(sorted(kinds))})"
+        raise AimError([Diagnostic("AIM0743", text, statements[1].span, "give it one support in all of its statements")])
+    kind = kinds.pop()
+    if kind not in ("numbers",) and not _whole_values(mask, variable.plates):
+        text = f"`{name}` is given in part, and the numbers of one value belong together"
+        raise AimError([Diagnostic("AIM0743", text, variable.span, "give the whole value, or leave the whole of it out")])
+    bounds = tuple(b for s in statements for b in _bounds(s, s.distribution)) if kind in ("numbers", "increasing") else ()
+    return Site(name, kind, shape, variable.plates, None if mask.all() else mask, bounds)
+
+
+def _whole_values(mask: np.ndarray, plates: int) -> bool:
+    flat = mask.reshape(mask.shape[:plates] + (-1,))
+    return bool((flat.all(axis=-1) == flat.any(axis=-1)).all())
+
+
+def _kind(statement: typed.RandomStatement) -> Kind:
+    if isinstance(statement.distribution, typed.DistributionCall) and statement.distribution.name == "Ordered":
+        return "increasing"
+    names = {c.name for c in calls(statement.distribution)}
+    supports: set[Kind] = set()
+    for name in names:
+        support = DISTRIBUTIONS[name].support
+        supports.add("corr" if name == "LKJ" else "simplex" if support == "simplex" else "posdef" if support == "posdef" else "numbers")
+    if len(supports) > 1 or "Multinomial" in names or "DirichletMultinomial" in names:
+        text = f"`{statement.variable}` is latent, and its values have no common coordinates"
+        raise AimError([Diagnostic("AIM0743", text, statement.span, "observe it, or give its arms one kind of value")])
+    return supports.pop()
+
+
+def _bounds(statement: typed.RandomStatement, distribution: Any) -> Iterator[Bound]:
+    """Bounds of the numbers that a statement defines: of a mixture or a choice the widest."""
+    if isinstance(distribution, typed.DistributionChoice) or distribution.name == "Mixture":
+        parts = [c for _, c in distribution.arms] if isinstance(distribution, typed.DistributionChoice) else distribution.components
+        found = [b for c in parts for b in _bounds(statement, c)]
+        alike = all((b.low, b.high) == (found[0].low, found[0].high) for b in found)
+        known = [(b.low, b.high) for b in found if isinstance(b.low, float) and isinstance(b.high, float)]
+        if alike:
+            yield found[0]
+        elif len(known) == len(found):
+            yield Bound(statement, min(low for low, _ in known), max(high for _, high in known))
+        else:
+            yield Bound(statement, -np.inf, np.inf)
+        return
+    match distribution.name:
+        case "Ordered":
+            yield from _bounds(statement, distribution.components[0])
+        case "Uniform" | "TruncatedNormal":
+            yield Bound(statement, distribution.arguments["low"], distribution.arguments["high"])
+        case "Truncated":
+            (inner,) = _bounds(statement, distribution.components[0])
+            low, high = distribution.arguments["low"], distribution.arguments["high"]
+            positive = inner.low == 0.0 and isinstance(low, typed.Constant) and low.value < 0
+            yield Bound(statement, 0.0 if positive else low, inner.high if _infinite(high) else high)
+        case "Pareto":
+            yield Bound(statement, distribution.arguments["scale"], np.inf)
+        case "VonMises":
+            yield Bound(statement, -np.pi, np.pi)
+        case name:
+            yield Bound(statement, *BOUNDS[DISTRIBUTIONS[name].support])
+
+
+def _infinite(e: typed.TypedExpression) -> bool:
+    return isinstance(e, typed.Constant) and bool(np.isinf(e.value))
+
+
+# ------------------------------------------------------------------ maps
+def between(u: Any, low: Any, high: Any) -> tuple[Any, Any]:
+    """Numbers between bounds from real ones, and the log of the derivative. The bounds may be infinite, entry by entry."""
+    below, above = jnp.isfinite(low), jnp.isfinite(high)
+    safe_low, safe_high = jnp.where(below, low, 0.0), jnp.where(above, high, 1.0)
+    both, grown = below & above, jnp.exp(jnp.where(below ^ above, u, 0.0))
+    width = jnp.where(both, safe_high - safe_low, 1.0)
+    inside = safe_low + width * jax.nn.sigmoid(u)
+    value = jnp.where(both, inside, jnp.where(below, safe_low + grown, jnp.where(above, safe_high - grown, u)))
+    squashed = jnp.log(width) + jax.nn.log_sigmoid(u) + jax.nn.log_sigmoid(-u)
+    return value, jnp.where(both, squashed, jnp.where(below ^ above, u, 0.0))
+
+
+def shaped(u: Any, kind: str) -> tuple[Any, Any]:
+    """A simplex or a matrix from real coordinates, and the log of the volume's change."""
+    transform = biject_to(SHAPES[kind])
+    value = transform(u)
+    return value, jnp.sum(transform.log_abs_det_jacobian(u, value))
+
+
+def increasing(u: Any, low: Any, high: Any, axis: int) -> tuple[Any, Any]:
+    """Increasing numbers along an axis: real ones first, then each squeezed between the bounds."""
+    moved = jnp.moveaxis(u, axis, -1)
+    steps = jnp.concatenate([moved[..., :1], jnp.exp(moved[..., 1:])], axis=-1)
+    value, log_derivative = between(jnp.moveaxis(jnp.cumsum(steps, axis=-1), -1, axis), low, high)
+    return value, jnp.sum(log_derivative) + jnp.sum(moved[..., 1:])

@@ -1,0 +1,48 @@
+"""Starts: points of finite density, moved a few steps uphill so that no chain spends its warm-up on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.arrays.streams import stream
+from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.source.diagnostics import AimError, Diagnostic
+
+ATTEMPTS = 100
+STEPS = 30  # of the ascent before sampling
+
+
+def starting_points(joint: LogJoint, count: int, seed: int, weights: Any = None) -> np.ndarray:
+    """A start for each chain. Raises AimError where no point of finite density is found."""
+    rng = stream(seed, "starts")
+    value_and_gradient = jax.jit(jax.value_and_grad(lambda u: -joint(u, weights)))
+    return np.stack([ascend(value_and_gradient, _finite_point(value_and_gradient, joint.size, rng), STEPS) for _ in range(count)])
+
+
+def _finite_point(value_and_gradient: Any, size: int, rng: np.random.Generator) -> np.ndarray:
+    for attempt in range(ATTEMPTS):
+        u = rng.uniform(-2.0, 2.0, size) * 0.9**attempt
+        value, gradient = value_and_gradient(jnp.asarray(u))
+        if np.isfinite(value) and np.isfinite(gradient).all():
+            return u
+    text = "no start with a finite density was found: the data are impossible under this model, or nearly so"
+    raise AimError([Diagnostic("AIM0744", text, None, "look for a value outside of what the priors allow, or give wider priors")])
+
+
+def ascend(value_and_gradient: Any, u: np.ndarray, steps: int) -> np.ndarray:
+    """Towards the mode by L-BFGS, for at most so many steps."""
+    from scipy.optimize import minimize
+
+    def target(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = value_and_gradient(jnp.asarray(x))
+        finite = np.isfinite(value) and np.isfinite(gradient).all()
+        return (float(value), np.asarray(gradient, float)) if finite else (1e300, np.zeros_like(x))
+
+    if not u.size:
+        return u
+    found = minimize(target, u, jac=True, method="L-BFGS-B", options={"maxiter": steps})
+    return found.x if np.isfinite(found.fun) and found.fun < 1e299 else u

@@ -1,0 +1,166 @@
+"""What is settled before anything is traced: which entries are latent, which variables are summed over, what defines what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.compiler.needed import needed_entries
+from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator
+from ppl.graph.references import statement_uses, uses
+from ppl.graph.values import missing
+from ppl.semantics import typed
+from ppl.source.diagnostics import AimError, Diagnostic
+
+Definitions = dict[str, tuple[typed.DeterministicStatement, ...]]
+COUNTS, FINITE = "count", ("binary", "member")
+
+
+@dataclass(frozen=True)
+class Structure:
+    """`latent` are the needed entries of random variables that are not given, as masks over all axes of the value.
+
+    `needed` masks are over the plates, and hold what is given too: the other entries are drawn afterwards. `enumerated` are the discrete
+    variables with latent entries, by their number of states.
+    """
+
+    bound: BoundModel = field(repr=False)
+    statements: tuple[typed.RandomStatement, ...] = field(repr=False)
+    definitions: Definitions = field(repr=False)
+    needed: Mapping[str, np.ndarray] = field(repr=False)
+    latent: Mapping[str, np.ndarray] = field(repr=False)
+    enumerated: Mapping[str, int]
+
+    def of(self, name: str) -> tuple[typed.RandomStatement, ...]:
+        return tuple(s for s in self.statements if s.variable == name)
+
+    @cached_property
+    def on_states(self) -> frozenset[str]:
+        """Deterministic variables that depend on what is summed over."""
+        return frozenset(n for n in self.definitions if self.reached(n) & set(self.enumerated))
+
+    def reached(self, name: str) -> set[str]:
+        """All that a variable's definitions mention, through other definitions too."""
+        found: set[str] = set()
+        queue = [name]
+        while queue:
+            for statement in self.definitions.get(queue.pop(), ()):
+                for used, _ in statement_uses(statement):
+                    if used not in found:
+                        found.add(used)
+                        queue.append(used)
+        return found
+
+    def recursion_of(self, name: str) -> tuple[str, ...] | None:
+        """The deterministic variables that need each other at earlier indices, this one among them; None where it does not need itself."""
+        if name not in self.reached(name):
+            return None
+        return tuple(n for n in self.definitions if n in self.reached(name) and name in self.reached(n))
+
+    def state_values(self, name: str, size: int) -> np.ndarray:
+        member = self.bound.model.variables[name].type.kind == "member"
+        return np.arange(size) if member else np.arange(size, dtype=float)
+
+
+def structure_of(bound: BoundModel) -> Structure:
+    """Raises AimError where a discrete variable has no end of states."""
+    statements, definitions = split(bound.model)
+    needed = _needed(bound, statements, definitions)
+    latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
+    enumerated = {n: _states(bound, [s for s in statements if s.variable == n]) for n in latent if _discrete(n, statements)}
+    return Structure(bound, statements, definitions, needed, latent, enumerated)
+
+
+def split(model: typed.TypedModel) -> tuple[tuple[typed.RandomStatement, ...], Definitions]:
+    """Random and deterministic statements; `~ Delta(value)` defines its variable."""
+    random: list[typed.RandomStatement] = []
+    definitions: dict[str, list[typed.DeterministicStatement]] = {}
+    for s in model.statements:
+        if isinstance(s, typed.RandomStatement) and isinstance(s.distribution, typed.DistributionCall) and s.distribution.name == "Delta":
+            value = s.distribution.arguments["value"]
+            s = typed.DeterministicStatement(s.variable, s.indices, s.loops, value, span=s.span)
+        if isinstance(s, typed.DeterministicStatement):
+            definitions.setdefault(s.variable, []).append(s)
+        else:
+            random.append(s)
+    return tuple(random), {n: tuple(d) for n, d in definitions.items()}
+
+
+def calls(distribution: typed.DistributionCall | typed.DistributionChoice) -> Iterator[typed.DistributionCall]:
+    """The distributions that a value may come from: those inside mixtures, truncations and choices."""
+    match distribution:
+        case typed.DistributionChoice(arms=arms):
+            for _, call in arms:
+                yield from calls(call)
+        case typed.DistributionCall(components=components) if components:
+            for component in components:
+                yield from calls(component)
+        case typed.DistributionCall():
+            yield distribution
+
+
+def _discrete(name: str, statements: tuple[typed.RandomStatement, ...]) -> bool:
+    supports = {DISTRIBUTIONS[c.name].support for s in statements if s.variable == name for c in calls(s.distribution)}
+    return bool(supports & {COUNTS, *FINITE})
+
+
+def _needed(bound: BoundModel, statements: tuple[typed.RandomStatement, ...], definitions: Definitions) -> dict[str, np.ndarray]:
+    """The entries that are given, or on which something given depends."""
+    found = needed_entries(bound, statements, definitions)
+    return {n: mask | bound.observed[n] if n in bound.observed else mask for n, mask in found.items()}
+
+
+def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> np.ndarray:
+    """The entries of a variable that are inferred; of a vector that is observed in part, those of its numbers that are missing."""
+    variable = bound.model.variables[name]
+    shape = bound.shape(variable)
+    wide = np.broadcast_to(needed.reshape(needed.shape + (1,) * (len(shape) - needed.ndim)), shape)
+    if name not in bound.values:
+        return wide
+    return wide & missing(bound.values[name])
+
+
+# ------------------------------------------------------------------ how many states
+def _states(bound: BoundModel, statements: list[typed.RandomStatement]) -> int:
+    return max(_states_of(bound, s, s.distribution) for s in statements)
+
+
+def _states_of(bound: BoundModel, statement: typed.RandomStatement, distribution) -> int:
+    if isinstance(distribution, typed.DistributionCall) and distribution.name == "Truncated":
+        high = _known_most(bound, statement, distribution.arguments["high"])
+        if high is not None and np.isfinite(high):
+            return int(high) + 1
+    return max(_states_of_call(bound, statement, c) for c in calls(distribution))
+
+
+def _states_of_call(bound: BoundModel, statement: typed.RandomStatement, call: typed.DistributionCall) -> int:
+    support = DISTRIBUTIONS[call.name].support
+    if support == "binary":
+        return 2
+    if support == "member":
+        index_set = bound.model.variables[statement.variable].type.member_of
+        assert index_set is not None
+        return bound.sizes[index_set.key]
+    most = _known_most(bound, statement, call.arguments["n"]) if call.name in ("Binomial", "BetaBinomial") else None
+    if most is None:
+        text = f"`{statement.variable}` is latent and a count without a known end, so its values cannot be summed over"
+        hint = "observe it, write `Truncated(…, 0, LARGEST)`, or write the model without it (a Poisson of a Gamma is a NegativeBinomial)"
+        raise AimError([Diagnostic("AIM0741", text, call.span, hint)])
+    return int(most) + 1
+
+
+def _known_most(bound: BoundModel, statement: typed.RandomStatement, e: typed.TypedExpression) -> float | None:
+    """The largest value of an expression over the loops, where it is known."""
+    known = {n: v for n, v in bound.values.items() if n not in bound.observed or bound.observed[n].all()}
+    if any(name not in known for name, _ in uses(e)):
+        return None
+    evaluator = Evaluator(bound.sizes, known)
+    loops: dict = {}
+    for loop in statement.loops:
+        loops[loop.name] = evaluator.loop_index(loop, loops)
+    return float(np.max(evaluator.number(e, loops).data, initial=0))

@@ -1,0 +1,137 @@
+"""Stochastic variational inference: the guide follows the gradient of its bound by Adam, and stops where the bound stands still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.arrays.streams import stream
+from ppl.engines.numpyro_bridge.amortised import amortised_of
+from ppl.engines.numpyro_bridge.guide import FULL, LOW_RANK, Guide
+from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.engines.numpyro_bridge.laplace import find_mode
+from ppl.engines.numpyro_bridge.options import Options
+from ppl.graph.networks import first_weights
+from ppl.semantics.typed import Approximation
+
+SETTINGS: Mapping[str, Any] = {"steps": 20_000, "learning_rate": 0.03, "particles": 0, "draws": 2000}
+CHUNK = 200  # steps between looks at the bound
+RISE = 2e-3  # nats that a chunk has to gain
+PATIENCE = 3  # chunks without a better bound before the steps become smaller
+SMALLER, SMALLEST = 0.3, 0.03  # of the learning rate
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The guide's parameters, with the weights of networks among them, and the bound by chunks of steps."""
+
+    guide: Guide
+    parameters: Mapping[str, Any] = field(repr=False)
+    weights: Mapping[str, Any] = field(repr=False)
+    trace: np.ndarray = field(repr=False)
+    steps: int
+    converged: bool
+
+
+def run_svi(joint: LogJoint, options: Options, seed: int, approximation: Approximation | None) -> Fitted:
+    rng = stream(seed, "starts")
+    networks = joint.bound.model.networks
+    weights = {n: jnp.asarray(first_weights(networks[n], joint.bound.sizes, rng)) for n in joint.weights}
+    guide = guide_of(joint, seed, weights, approximation)
+    parameters = {"guide": guide.first(rng), "weights": weights}
+    particles = int(options.number("particles")) if options.values["particles"] else int(np.clip(2000 // max(joint.size, 1), 1, 16))
+    points = frozenset(n for n, form in (approximation.forms if approximation else {}).items() if form == "point")
+
+    def loss(parameters: Any, key: Any) -> Any:
+        def one(k: Any) -> Any:
+            u, log_density = guide.draw(parameters["guide"], k)
+            return joint(u, parameters["weights"], points) - log_density
+
+        return -jnp.mean(jax.vmap(one)(jax.random.split(key, particles)))
+
+    best, trace, steps, converged = _descend(loss, parameters, options, seed)
+    return Fitted(guide, best["guide"], best["weights"], -np.array(trace), steps, converged)
+
+
+def _descend(loss: Callable[[Any, Any], Any], parameters: Any, options: Options, seed: int) -> tuple[Any, list[float], int, bool]:
+    """Chunks of steps, smaller ones where the bound has stopped to rise; the average over the last chunk is what is kept."""
+
+    def step(carry: Any, key_and_rate: Any) -> Any:
+        moments, total = carry
+        key, rate = key_and_rate
+        value, gradient = jax.value_and_grad(loss)(moments.parameters, key)
+        moments = adam(moments, jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), gradient), rate)
+        return (moments, jax.tree.map(jnp.add, total, moments.parameters)), value
+
+    @jax.jit
+    def chunk(moments: Moments, key: Any, rate: Any) -> Any:
+        start = (moments, jax.tree.map(jnp.zeros_like, parameters))
+        (moments, total), values = jax.lax.scan(step, start, (jax.random.split(key, CHUNK), jnp.full(CHUNK, rate)))
+        return moments, jax.tree.map(lambda t: t / CHUNK, total), jnp.mean(values)
+
+    zero = jax.tree.map(jnp.zeros_like, parameters)
+    moments, average = Moments(parameters, zero, zero, jnp.zeros(())), parameters
+    rate = first = options.number("learning_rate")
+    trace: list[float] = []
+    best, waited = np.inf, 0
+    for k in range(max(1, options.whole("steps") // CHUNK)):
+        moments, average, value = chunk(moments, jax.random.PRNGKey(seed * 7919 + k), rate)
+        trace.append(float(value))
+        better = value < best - RISE * (1.0 + 1e-3 * abs(best))
+        best, waited = min(best, float(value)), 0 if better else waited + 1
+        if waited >= PATIENCE:
+            if rate <= first * SMALLEST:
+                return average, trace, (k + 1) * CHUNK, True
+            rate, waited = rate * SMALLER, 0
+    return average, trace, len(trace) * CHUNK, False
+
+
+class Moments(NamedTuple):
+    """Parameters, with the running averages of their gradients and of those squared."""
+
+    parameters: Any
+    first: Any
+    second: Any
+    count: Any
+
+
+def adam(before: Moments, gradient: Any, rate: Any) -> Moments:
+    """One step of Adam (Kingma & Ba 2015)."""
+    count = before.count + 1.0
+    first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, before.first, gradient)
+    second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, before.second, gradient)
+
+    def moved(p: Any, m: Any, v: Any) -> Any:
+        return p - rate * (m / (1.0 - 0.9**count)) / (jnp.sqrt(v / (1.0 - 0.999**count)) + 1e-8)
+
+    return Moments(jax.tree.map(moved, before.parameters, first, second), first, second, count)
+
+
+def guide_of(joint: LogJoint, seed: int, weights: Mapping[str, Any], approximation: Approximation | None) -> Guide:
+    """The guide that the number of coordinates allows, begun at the mode where there are no networks."""
+    amortised = amortised_of(joint, approximation)
+    taken = np.concatenate([np.zeros(0, int), *(a.places for a in amortised)])
+    forms = approximation.forms if approximation else {}
+    at, fixed = 0, []
+    for site in joint.sites:
+        if forms.get(site.name) == "point":
+            fixed += range(at, at + site.size)
+        at += site.size
+    points = np.array(fixed, int)
+    free = np.setdiff1d(np.arange(joint.size), np.concatenate([taken, points]))
+    many = len(free) > FULL
+    covariance = "diagonal" if len(free) > LOW_RANK else "low rank" if many else "full"
+    if joint.weights or amortised:
+        centre = stream(seed, "guide").normal(size=joint.size) * 0.1
+        return Guide(joint.size, free, points, covariance, centre, np.eye(len(free)) * 0.1 if not many else None, amortised)
+    mode = find_mode(joint, seed, 1, 300)
+    root = None
+    if covariance == "full":
+        whole = mode.root
+        root = np.eye(len(free)) * 0.3 if whole is None or points.size else whole
+    return Guide(joint.size, free, points, covariance, mode.at, root, ())

@@ -1,0 +1,96 @@
+"""Which engine serves a model: message passing where every statement has a message, NumPyro's samplers and gradients where not.
+
+The plan says which statement made the choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ppl.compiler.plan import BRIDGED, Plan, compile_plan
+from ppl.graph.bound import BoundModel
+from ppl.results.posterior import Posterior
+from ppl.semantics.typed import Approximation
+from ppl.source.diagnostics import AimError, Diagnostic
+
+WITHOUT_MESSAGE = {"AIM0720", "AIM0722", "AIM0724"}
+MOST_SAMPLED = 2000  # latent numbers that are sampled without being asked
+OPTIONS = {"nuts": {"iterations": "draws"}, "svi": {"iterations": "steps"}, "laplace": {"iterations": "steps", "restarts": "restarts"}}
+
+
+@dataclass(frozen=True)
+class BridgePlan:
+    """A plan that NumPyro runs; `str()` is what `ppl explain` prints."""
+
+    bound: BoundModel = field(repr=False)
+    engine: str
+    approximation: Approximation | None = None
+    reasons: tuple[str, ...] = ()
+    exact: bool = False
+    source: BoundModel | None = None  # another plan may be of a rewritten model, and keeps the user's own here
+
+    def __str__(self) -> str:
+        model = self.bound.model
+        given = [n for n in self.bound.values if model.variables[n].role == "random"]
+        head = [f"{model.kind} {model.name}", "observed: " + (", ".join(given) if given else "nothing"), f"engine: {self.engine}"]
+        return "\n".join([*head, *(f"    {reason}" for reason in self.reasons)])
+
+
+def route(bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None) -> Plan | BridgePlan:
+    """The plan of the engine that is asked for, or else of the one that serves the model. Raises AimError where none does."""
+    asked = engine or (approximation.engine if approximation else None)
+    if approximation and asked != approximation.engine:
+        approximation = replace(approximation, options={})  # they are those of another engine
+    if asked in BRIDGED:
+        return BridgePlan(bound, asked, approximation, ("asked for",))
+    try:
+        return compile_plan(bound, approximation=approximation, engine=engine)
+    except AimError as refusal:
+        if asked is not None or not {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:
+            raise
+        chosen, why = _fallback(bound, approximation)
+        return BridgePlan(bound, chosen, approximation, (*(_told(d) for d in refusal.diagnostics), why))
+
+
+def _told(diagnostic: Diagnostic) -> str:
+    span = diagnostic.span
+    return diagnostic.message if span is None else f"line {span.line}, `{span.source.line(span.line).strip()}`: {diagnostic.message}"
+
+
+def _fallback(bound: BoundModel, approximation: Approximation | None) -> tuple[str, str]:
+    """Sampling where the latent numbers are few; the gradient of a bound where they are many, or networks are learnt."""
+    from ppl.engines.numpyro_bridge.structure import structure_of
+
+    structure = structure_of(bound)
+    count = sum(int(mask.sum()) for n, mask in structure.latent.items() if n not in structure.enumerated)
+    if bound.model.networks:
+        return "svi", "so the bound is climbed by its gradient, by which networks are learnt"
+    if approximation and (approximation.forms or approximation.amortised):
+        return "svi", "so the bound is climbed by its gradient, with the forms that are asked for"
+    if count > MOST_SAMPLED:
+        return "svi", f"so the bound is climbed by its gradient: {count} latent numbers are many for sampling"
+    return "nuts", f"so the posterior of {count} latent numbers is sampled"
+
+
+def fit_routed(plan: BridgePlan, options: Mapping[str, Any]) -> Posterior:
+    """The posterior of a plan that NumPyro runs. `options` are those of `fit`."""
+    from ppl.engines.fitting import checked_options
+    from ppl.engines.numpyro_bridge import fit
+
+    limits = {k: options.get(k) for k in ("iterations", "tolerance", "restarts")}
+    precision = checked_options(options.get("dtype"), **limits)
+    names = OPTIONS[plan.engine]
+    given = {names[k]: v for k, v in limits.items() if k in names and v is not None}
+    return fit(
+        plan.bound,
+        plan.engine,
+        seed=int(options.get("seed") or 0),
+        dtype=np.dtype(precision),
+        options=given,
+        approximation=plan.approximation,
+        reasons=plan.reasons,
+    )
