@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 #: The first is the stream of the seed itself; the place of a name is part of what is drawn.
-PURPOSES = ("starts", "posterior", "predictions", "unneeded", "branches", "chosen", "prior", "belief", "states", "weighed", "guide", "tail")
+PURPOSES = ("starts", "posterior", "predictions", "unneeded", "branches", "chosen", "prior", "belief", "states", "weighed", "guide")
 
 
 def stream(seed: int, purpose: str) -> np.random.Generator:

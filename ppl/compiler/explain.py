@@ -16,7 +16,8 @@ def explain(plan: Plan) -> str:
     """A few lines a block, then the engine and whether the answer is exact."""
     model = plan.bound.model
     lines = [f"{model.kind} {model.name}"]
-    given = [n for n in plan.bound.values if model.variables[n].role == "random"]
+    asked = (plan.source or plan.bound).model.variables
+    given = [n for n in plan.bound.values if n in asked and asked[n].role == "random"]
     lines.append("observed: " + (", ".join(given) if given else "nothing"))
     lines += [f"rewritten: {reason}" for reason in plan.rewrites]
     if not plan.blocks:

@@ -80,13 +80,19 @@ def _joined(location: Block, precision: Block) -> Block:
 def _is_pair(location: Block, precision: Block, latents: Mapping[str, LatentVariable], factors: Sequence[LoweredFactor]) -> bool:
     (name,) = precision.variables
     variables = set(location.variables)
-    if location.batch != precision.batch or any(latents[v].lookup is not None for v in (*variables, name)):
+    lookups = [latents[v].lookup for v in (*variables, name)]
+    if location.batch != precision.batch or not all(_same_lookup(one, lookups[0]) for one in lookups):
         return False
     matrix = precision.kind == "Wishart"
     if matrix and (len(variables) > 1 or latents[location.variables[0]].family != "MvNormal" or location.size != latents[name].event[0]):
         return False
     touching = [f for f in factors if variables & set(f.variables)]
     return any(name in f.variables for f in touching) and all(_fits(f, location, name, matrix) for f in touching)
+
+
+def _same_lookup(one: np.ndarray | None, other: np.ndarray | None) -> bool:
+    """Whether the latent entries of two variables stand at the same members."""
+    return one is other or (one is not None and other is not None and np.array_equal(one, other))
 
 
 def _fits(factor: LoweredFactor, location: Block, precision: str, matrix: bool) -> bool:

@@ -34,7 +34,7 @@ def rewritten(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
     statements: list[typed.TypedStatement] = []
     variables, sets, sizes = dict(model.variables), dict(model.sets), dict(bound.sizes)
     for statement in model.statements:
-        made = _rewritten(statement, bound)
+        made = rewriting(statement, bound)
         if made is None:
             statements.append(statement)
             continue
@@ -57,7 +57,8 @@ def left_over(statement: RandomStatement) -> bool:
     return isinstance(call, DistributionCall) and call.name == "HalfStudentT" and HIDDEN not in statement.variable
 
 
-def _rewritten(statement: typed.TypedStatement, bound: BoundModel) -> Rewritten | None:
+def rewriting(statement: typed.TypedStatement, bound: BoundModel) -> Rewritten | None:
+    """What stands in the place of a statement; None where no rule knows it."""
     if not isinstance(statement, RandomStatement) or not isinstance(statement.distribution, DistributionCall):
         return None
     rule = _RULES.get(statement.distribution.name)

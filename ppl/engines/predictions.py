@@ -6,30 +6,33 @@ function of latent variables. None means that draws have to tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.compiler.energies import probabilities_of, ready_factor
 from ppl.compiler.enumerations import Mixed
 from ppl.compiler.expectations import form_value, variance_value
 from ppl.compiler.forms import Form
-from ppl.compiler.lowering import LatentEvaluator, SecondMoment, canonical_arguments
+from ppl.compiler.lowering import LatentEvaluator, LoweredFactor, SecondMoment, canonical_arguments
 from ppl.compiler.plan import Plan, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.ready import Layout, Moments, ready_second
+from ppl.engines.forward import reached
 from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES
 from ppl.graph.evaluate import Evaluator
-from ppl.graph.references import statement_uses, uses
+from ppl.graph.references import uses
 from ppl.semantics import typed
 
 
 def affine_moments(form: Form, moments: Moments, layout: Layout) -> tuple[Plated, Plated]:
-    """Mean and variance of a scalar affine form of Normals, over its plates."""
-    ready = ready_second(SecondMoment(form, False), layout)
+    """Mean and variance of an affine form of Normals, over its plates; of a vector the covariance matrix."""
+    ready = ready_second(SecondMoment(form, bool(form.shape)), layout)
     return form_value(ready.form, moments, layout), variance_value(ready, moments, layout)
 
 
@@ -69,7 +72,8 @@ class _Part:
 def _closed_part(
     statement: typed.RandomStatement, plan: Plan, moments: Moments, layout: Layout, mean_of: Callable[[str], np.ndarray]
 ) -> _Part | None:
-    if any(used in plan.predicted or used in plan.definitions for used, _ in statement_uses(statement)):
+    read = reached(statement, plan.definitions)
+    if read & set(plan.predicted):
         return None
     call = statement.distribution
     assert isinstance(call, typed.DistributionCall)
@@ -82,8 +86,6 @@ def _closed_part(
         arguments = canonical_arguments(call, kind, evaluator, loops)
     except (NotConjugate, Mixed):
         return None
-    if evaluator.enumerations:
-        return None
     sizes = {d: i.data.shape[0] for d, i in loops.items()}
 
     def full(value: Plated) -> np.ndarray:
@@ -92,17 +94,48 @@ def _closed_part(
     def part(family: str, params: dict[str, np.ndarray]) -> _Part:
         return _Part(family, params, len(sizes), evaluator.place_of(statement, loops))
 
+    if evaluator.enumerations:
+        p = _over_states(statement, arguments, evaluator, sizes, moments, layout)
+        return None if p is None else part(kind.family, {"p": full(p)})
     if all(isinstance(v, Plated) for v in arguments.values()):
         return part(kind.family, kind.reported(**{k: full(v) for k, v in arguments.items()}))
     precision, mean = arguments.get("precision"), arguments.get("mean")
     if kind.name == "Normal" and isinstance(precision, Plated) and isinstance(mean, Gaussian):
         centre, variance = affine_moments(mean.affine, moments, layout)
         return part("Normal", {"mean": full(centre), "sd": np.sqrt(full(variance) + 1.0 / full(precision))})
-    if kind.name in ("Bernoulli", "Categorical") and _is_affine(call.arguments["p"], plan):
+    if kind.name == "MvNormal" and isinstance(precision, Plated) and isinstance(mean, Gaussian):
+        centre, cov = affine_moments(mean.affine, moments, layout)
+        return part("MvNormal", {"mean": full(centre), "cov": full(cov) + np.linalg.inv(full(precision))})
+    if kind.name in ("Bernoulli", "Categorical") and not read & set(plan.definitions) and _is_affine(call.arguments["p"], plan):
         means = {n: mean_of(n) for n, _ in uses(call.arguments["p"]) if n in plan.latents}
         at_means = Evaluator(plan.bound.sizes, {**plan.bound.values, **means})
         return part(kind.family, {"p": full(at_means.evaluate(call.arguments["p"], loops))})
     return None
+
+
+def _over_states(
+    statement: typed.RandomStatement,
+    arguments: Mapping[str, Any],
+    evaluator: LatentEvaluator,
+    sizes: Mapping[str, int],
+    moments: Moments,
+    layout: Layout,
+) -> Plated | None:
+    """A known table of probabilities, averaged over the states of the discrete latent variables that it is looked up by."""
+    call, enumerations = statement.distribution, tuple(evaluator.enumerations.values())
+    p = arguments.get("p")
+    if not isinstance(call, typed.DistributionCall) or call.name not in ("Bernoulli", "Categorical") or not isinstance(p, Plated):
+        return None
+    kind, states = factor(DISTRIBUTIONS[call.name].implementation or ""), {e.dim: e.size for e in enumerations}
+    each = Plated(tuple(sizes), np.ones(tuple(sizes.values())))  # so that no average over members is taken
+    lowered = LoweredFactor(call.name, statement, kind, {"p": {"value": p}}, enumerations, {**sizes, **states}, weight=each)
+    ready = ready_factor(lowered, layout)
+    blocks = [layout.block_of(e.variable) for e in enumerations]
+    if any(b.structure is not None and b.name not in {s.block for s in ready.patterns} for b in blocks):
+        return None  # the structure has no array of these states together
+    for table in probabilities_of(ready, moments, layout):
+        p = p * table
+    return p.sum_dim(*states)
 
 
 def _is_affine(e: typed.TypedExpression, plan: Plan) -> bool:

@@ -100,17 +100,17 @@ class Reporter:
         params, lookup = self.latent_params(name), variable.lookup
         if variable.family in NUMERIC:
             return self.with_observed(self.by_quadrature(name, NUMERIC[variable.family], params))
+        block = self.block_of(name)
+        family = kind_of(block).reported_family(block, name, self.plan.latents)
         if lookup is None:
-            block = self.block_of(name)
-            family = kind_of(block).reported_family(block, name, self.plan.latents)
             return self.with_observed(Belief(name, family, params, members=self.members(name)))
         full = {k: v.reshape(-1, *v.shape[len(variable.plates) :])[np.maximum(lookup, 0)] for k, v in params.items()}
         if name in self.plan.predicted:
             others = self.predicted(name)
-            if others.family != variable.family:
-                return self.with_observed(self.partly_drawn(name, full, lookup == PREDICTED))
+            if others.family != family:
+                return self.with_observed(self.partly_drawn(name, family, full, lookup == PREDICTED))
             full = {k: np.where(widen(lookup == PREDICTED, v.ndim), others.params[k], v) for k, v in full.items()}
-        return self.with_observed(Belief(name, variable.family, full, members=self.members(name)))
+        return self.with_observed(Belief(name, family, full, members=self.members(name)))
 
     def by_quadrature(self, name: str, family: Family, params: dict[str, np.ndarray]) -> Belief:
         """A belief without a named family: draws, and where all is latent exact moments."""
@@ -118,9 +118,9 @@ class Reporter:
         moments = (family.mean(params), family.variance(params)) if exact else None
         return Belief(name, "Draws", {}, draws=self.draws_of(name), moments=moments)
 
-    def partly_drawn(self, name: str, params: dict[str, np.ndarray], predicted: np.ndarray) -> Belief:
+    def partly_drawn(self, name: str, told: str, params: dict[str, np.ndarray], predicted: np.ndarray) -> Belief:
         """A belief of which some entries are known by draws alone; the moments of the others are exact."""
-        draws, family = self.draws_of(name), FAMILIES[self.plan.latents[name].family]
+        draws, family = self.draws_of(name), FAMILIES[told]
         pairs = ((draws.mean(axis=0), family.mean(params)), (draws.var(axis=0), family.variance(params)))
         mean, variance = (np.where(widen(predicted, drawn.ndim), drawn, known) for drawn, known in pairs)
         return Belief(name, "Draws", {}, draws=draws, moments=(mean, variance))
@@ -258,7 +258,8 @@ class Reporter:
         return drawn_variable(name, self.posterior_draws, self.draws)
 
     def predicted(self, name: str) -> Belief:
-        moments, layout = self.run.state["moments"], self.run.program.layout
+        layout = self.run.program.layout
+        moments = self.run.state["moments"] | {block: {"table": table} for block, table in self.tables.items()}
         closed = closed_prediction(name, self.plan, moments, layout, lambda n: np.asarray(self.believe(n).mean))
         if closed is not None:
             family, params = closed

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.plan import BRIDGED, Plan, compile_plan
+from ppl.engines.settled import settled
 from ppl.graph.bound import BoundModel
 from ppl.results.posterior import Posterior
 from ppl.semantics.typed import Approximation
@@ -48,7 +49,9 @@ def route(bound: BoundModel, *, approximation: Approximation | None = None, engi
     if asked in BRIDGED:
         return BridgePlan(bound, asked, approximation, ("asked for",))
     try:
-        return compile_plan(bound, approximation=approximation, engine=engine)
+        reduced, known = settled(bound)
+        plan = compile_plan(reduced, approximation=approximation, engine=engine)
+        return replace(plan, source=bound, rewrites=(*known, *plan.rewrites))
     except AimError as refusal:
         if asked is not None or not {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:
             raise
@@ -73,7 +76,9 @@ def _fallback(bound: BoundModel, approximation: Approximation | None) -> tuple[s
         return "svi", "so the bound is climbed by its gradient, with the forms that are asked for"
     if count > MOST_SAMPLED:
         return "svi", f"so the bound is climbed by its gradient: {count} latent numbers are many for sampling"
-    return "nuts", f"so the posterior of {count} latent numbers is sampled"
+    if count == 0:
+        return "nuts", "so all states are summed over"
+    return "nuts", f"so the posterior of {count} latent number{'' if count == 1 else 's'} is sampled"
 
 
 def fit_routed(plan: BridgePlan, options: Mapping[str, Any]) -> Posterior:

@@ -40,16 +40,19 @@ def checked_start(start: Mapping[str, np.ndarray], plan: Plan) -> dict[str, np.n
     return checked
 
 
-def starting_points(plan: Plan, rng: np.random.Generator) -> dict[str, np.ndarray]:
+def starting_points(plan: Plan, rng: np.random.Generator, *, several: bool = False) -> dict[str, np.ndarray]:
     """What is drawn to start from, by block: for a discrete one whose states select latent components the state of each member, for
-    a Gaussian one that is multiplied with another how far each number is from its prior mean, in prior sds."""
+    a Gaussian one that is multiplied with another how far each number is from its prior mean, in prior sds.
+
+    Components that are told apart need no draw; where `several` starts are asked for, they have one all the same, to differ.
+    """
     labels = labelled_structures(plan, rng)
     multiplied = {name for f in plan.factors for t in f.terms() if len(t.atoms) > 1 for name in t.variables}
     for block in plan.blocks:
         if block.positions and multiplied & set(block.variables):
             numbers = (block.size,) if block.chain is None else (block.chain.length, block.chain.width)
             labels[block.name] = rng.standard_normal((*block.batch, *numbers))
-        if block.kind == "table" and any(_chooses_alike(n, plan.factors, plan) for n in block.variables):
+        if block.kind == "table" and any(_chooses_alike(n, plan.factors, plan, anyhow=several) for n in block.variables):
             members, states = int(np.prod(block.batch, dtype=int)), int(np.prod(block.cardinalities))
             data = _data_of(block, plan)
             drawn = rng.integers(states, size=members) if data is None else nearest_seed(data, states, rng)
@@ -78,12 +81,12 @@ def _drawn_states(name: str, plan: Plan, rng: np.random.Generator, *, by_data: b
     return states if variable.evidence is None else np.where(variable.evidence >= 0, variable.evidence, states)
 
 
-def _chooses_alike(name: str, factors: Iterable[LoweredFactor], plan: Plan) -> bool:
-    """Whether a state picks, in one of the factors, among members of something latent, and neither names nor priors tell these apart."""
+def _chooses_alike(name: str, factors: Iterable[LoweredFactor], plan: Plan, *, anyhow: bool = False) -> bool:
+    """Whether a state picks, in one of the factors, among members of something latent that (or `anyhow`) nothing known tells apart."""
     for f in factors:
         dims = {e.dim for e in f.enumerations if e.variable == name}
         chosen = [a for a in _atoms(f) if dims & set(a.dims)]
-        if chosen and not _states_are_named(name, plan) and not any(_differ_in_prior(a, dims, plan) for a in chosen):
+        if chosen and (anyhow or not (_states_are_named(name, plan) or any(_differ_in_prior(a, dims, plan) for a in chosen))):
             return True
     return False
 

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.arrays.streams import word
 from ppl.compiler.blocks import Block
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.plan import Plan, blocks_touched
@@ -93,7 +92,7 @@ def log_weights(plan: Plan, run: Run, integrated: Sequence[str], *, draws: int, 
     def many(data: Data, fitted: State, messages: dict[int, Any], keys: Any) -> Any:
         return jax.lax.map(lambda key: one(data, fitted, messages, key), keys, batch_size=max(1, AT_ONCE // max(_numbers(plan), 1)))
 
-    keys = jax.random.split(jax.random.key(word(seed, "tail")), draws)
+    keys = jax.random.split(jax.random.key(seed), draws)
     arguments = (run.program.data, jax.tree.map(jnp.asarray, run.state), run.messages, keys)
     ready = jax.jit(many).lower(*arguments).compile(compiler_options=compiler_options(run.program.data))
     return np.asarray(ready(*arguments))

@@ -65,7 +65,8 @@ def run_vmp(
     damping = float(options.get("damping", 0.0))
     program = make_program(plan.latents, plan.blocks, plan.factors, damping=damping, dtype=dtype, expansions=plan.expansions)
     rng = stream(seed, "starts")
-    drawn = [checked_start(start, plan)] if start else [starting_points(plan, rng) for _ in range(1 if plan.exact else asked)]
+    starts = 1 if plan.exact else asked
+    drawn = [checked_start(start, plan)] if start else [starting_points(plan, rng, several=starts > 1) for _ in range(starts)]
     count = len(drawn) if drawn[0] else 1  # without a drawn start all restarts would be the same
     labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]

@@ -37,7 +37,6 @@ PLAN = {
     "lssm_learn_rotate": ("cpu_seconds_total", ("peer_bayespy.py",)),
     "lgssm_1e5": ("cpu_seconds_per_iter", ("next(r for r in dynamax.lgssm(10**5) if r['peer'] == 'dynamax-seq')",)),
 }
-OURS = {"hmm": "time_chains.py", "lgssm": "time_chains.py"}  # where it is not workloads.py
 DATA = {"gmm": "gmm_1000000_4_10.npz", "conj": "conj_ng_1000000.npz", "hmm": "hmm_64_100000.npz", "lgssm": "lgssm_100000.npz"}
 DATA |= {"pca": "pca_100000_50_20.npz", "lssm": "lssm_8_30_400.npz"}
 ONE_RESULT = """
@@ -88,8 +87,7 @@ def main() -> None:
             continue
         seen: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for _ in range(options.rounds):
-            script = OURS.get(workload.split("_")[0], "workloads.py")
-            ours = measured([sys.executable, str(HERE / script), workload, "--cache", str(cache)], options.core)
+            ours = measured([sys.executable, str(HERE / "workloads.py"), workload, "--cache", str(cache)], options.core)
             seen["ppl"].append(ours)
             for peer in peers:
                 one = measured(words_of(peer, workload, options, cache), options.core)

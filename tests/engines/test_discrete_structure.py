@@ -479,3 +479,12 @@ def test_the_asia_network_is_summed_exactly() -> None:
 
     posterior = ppl.parse(text).fit(xray=1, dysp=1)
     agree(posterior, *enumerated(log_joint, [2] * 5), "trip", "smoke", "tub", "lung", "bronc")
+
+
+def test_a_single_state_with_a_latent_probability() -> None:
+    text = "model m:\n    p ~ Beta(2, 3)\n    z ~ Bernoulli(p)\n    a ~ Bernoulli(if z == 1 then 0.9 else 0.05)\n"
+    posterior = ppl.parse(text).fit(a=1)
+    on, off = 0.4 * 0.9, 0.6 * 0.05
+    assert posterior.exact
+    assert posterior.log_evidence == pytest.approx(np.log(on + off), abs=1e-9)
+    assert posterior["p"].mean == pytest.approx((on * 3 / 6 + off * 2 / 6) / (on + off), abs=1e-9)

@@ -106,3 +106,24 @@ def test_draws_of_a_pair_belong_together() -> None:
     drawn = posterior["w"].sample(20_000, seed=1)
     assert posterior["w"].family == "StudentT"
     np.testing.assert_allclose(np.quantile(drawn[:, 0], 0.9), posterior["w"].quantile(0.9)[0], rtol=0.05)
+
+
+def test_a_group_without_data_keeps_its_prior_and_leaves_the_others_exact() -> None:
+    text = """
+model m:
+    for k in K:
+        tau[k] ~ Gamma(4, rate = 1.5)
+        mu[k] ~ Normal(0.5, precision = 0.7 * tau[k])
+        for n in N: y[k, n] ~ Normal(mu[k], precision = tau[k])
+"""
+    seen = np.random.default_rng(3).normal(size=(2, 5))
+    posterior = ppl.parse(text).fit(y=np.vstack([seen, np.full((1, 5), np.nan)]))
+    others = ppl.parse(text).fit(y=seen)
+    assert posterior.exact
+    assert posterior.log_evidence == pytest.approx(others.log_evidence, abs=1e-9)
+    np.testing.assert_allclose(posterior["tau"].params["shape"], [*others["tau"].params["shape"], 4])
+    np.testing.assert_allclose(posterior["tau"].params["rate"], [*others["tau"].params["rate"], 1.5])
+    np.testing.assert_allclose(posterior["mu"].mean[:2], others["mu"].mean)
+    np.testing.assert_allclose(posterior["mu"].sd[:2], others["mu"].sd)
+    assert posterior["mu"].mean[2] == pytest.approx(0.5, abs=0.06)
+    assert posterior["mu"].sd[2] == pytest.approx(np.sqrt(1.5 / 3 / 0.7), rel=0.05)  # of a t with 8 degrees of freedom

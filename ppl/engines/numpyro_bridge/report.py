@@ -108,13 +108,10 @@ class DrawsReporter:
         variable = bound.model.variables[name]
         if name in self.joint.structure.enumerated:
             return self.with_observed(self.discrete(name))
-        belief = None
         if variable.type.kind == "member" and variable.type.member_of is not None:
             p = (self.values[name][..., None] == np.arange(bound.sizes[variable.type.member_of.key])).mean(axis=0)
-            belief = Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members)
-        if belief is None:
-            belief = Belief(name, "Draws", {}, draws=self.values[name], chains=self.chains)
-        return self.with_observed(belief)
+            return self.with_observed(Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members))
+        return self.with_observed(Belief(name, "Draws", {}, draws=self.values[name], chains=self.chains))
 
     def discrete(self, name: str) -> Belief:
         """By its probabilities; a count by draws, with the moments that its probabilities have."""
