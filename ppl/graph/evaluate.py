@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, known, namespace, running, shift, stack
+from ppl.arrays.plated import Plated, elementwise, known, namespace, running, shift, stack
 from ppl.graph.functions import apply_known, reduce_plates
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -47,6 +47,21 @@ class Evaluator:
         low = self.bound_of(loop.low, loop, loops) if loop.low is not None else 0
         high = self.bound_of(loop.high, loop, loops) if loop.high is not None else self.sizes[loop.set.key]
         return running(f"{loop.name} {next(self.plates)}" if fresh else loop.name, low, max(low, high))
+
+    def summed_index(self, loop: typed.Loop, loops: Mapping[str, Plated], inside: list[Plated]) -> Plated:
+        """The index of a sum; where its range changes with another index, the widest range, and a mask of what is inside."""
+        ends = [self.evaluate(e, loops) if e is not None else None for e in (loop.low, loop.high)]
+        if not any(isinstance(e, Plated) and e.dims and not e.rank for e in ends):
+            return self.loop_index(loop, loops)
+        if any(e is not None and (not isinstance(e, Plated) or e.rank) for e in ends):
+            return self.loop_index(loop, loops)
+        low, high = (known(default) if e is None else e for e, default in zip(ends, (0, self.sizes[loop.set.key]), strict=True))
+        if not low.data.size or not high.data.size:
+            return running(f"{loop.name} {next(self.plates)}", 0, 0)
+        least, most = int(np.min(low.data)), int(np.max(high.data))
+        index = running(f"{loop.name} {next(self.plates)}", least, max(least, most))
+        inside.append(elementwise(lambda i, a, b: ((i >= a) & (i < b)) * 1.0, index, low, high))
+        return index
 
     def bound_of(self, e: typed.TypedExpression, loop: typed.Loop, loops: Mapping[str, Plated]) -> int:
         value = self.evaluate(e, loops)
@@ -131,11 +146,13 @@ class Evaluator:
         return self.apply("stack", items, span)
 
     def comprehension(self, e: typed.Comprehension, loops: Mapping[str, Plated]) -> Any:
-        inner = dict(loops)
+        inner, inside = dict(loops), []
         for loop in e.loops:
-            inner[loop.name] = self.loop_index(loop, inner)
+            inner[loop.name] = self.summed_index(loop, inner, inside) if e.function == "sum" else self.loop_index(loop, inner)
         sizes = {inner[loop.name].dims[0]: inner[loop.name].data.shape[0] for loop in e.loops}
         body = self.evaluate(e.body, inner)
+        for mask in inside:
+            body = self.call("multiply", [mask, body], e.span)
         repeated = float(np.prod([n for d, n in sizes.items() if d not in body.dims], initial=1))
         if isinstance(body, Plated):
             value = reduce_plates(e.function, body, list(sizes))

@@ -45,3 +45,11 @@ def test_impossible_data_are_told() -> None:
     with pytest.raises(AimError) as caught:
         ppl.parse(text).fit(y=2, z=9, engine="nuts")
     assert [d.code for d in caught.value.diagnostics] == ["AIM0805"]
+
+
+def test_a_count_of_a_known_rate_is_summed_as_far_as_it_matters() -> None:
+    posterior = ppl.parse("model m:\n    n ~ Poisson(5)\n    x ~ Binomial(n, 0.5)\n").fit(x=30)
+    counts = np.arange(400)
+    joint = stats.poisson(5).pmf(counts) * stats.binom(counts, 0.5).pmf(30)
+    assert posterior.elbo == pytest.approx(np.log(joint.sum()), abs=1e-9)
+    assert posterior["n"].mean == pytest.approx((counts * joint).sum() / joint.sum(), abs=1e-9)

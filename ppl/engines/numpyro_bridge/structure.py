@@ -19,6 +19,8 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 Definitions = dict[str, tuple[typed.DeterministicStatement, ...]]
 COUNTS, FINITE = "count", ("binary", "member")
+LEAST_LOG_PROBABILITY = -230.0  # of a count, below which it is left out of a sum
+MOST_COUNTED = 5000
 
 
 @dataclass(frozen=True)
@@ -146,12 +148,29 @@ def _states_of_call(bound: BoundModel, statement: typed.RandomStatement, call: t
         index_set = bound.model.variables[statement.variable].type.member_of
         assert index_set is not None
         return bound.sizes[index_set.key]
-    most = _known_most(bound, statement, call.arguments["n"]) if call.name in ("Binomial", "BetaBinomial") else None
+    if call.name in ("Binomial", "BetaBinomial"):
+        most = _known_most(bound, statement, call.arguments["n"])
+    elif call.name == "Poisson" and "rate" in call.arguments:
+        most = _improbable(_known_most(bound, statement, call.arguments["rate"]))
+    else:
+        most = None
     if most is None:
         text = f"`{statement.variable}` is latent and a count without a known end, so its values cannot be summed over"
         hint = "observe it, write `Truncated(…, 0, LARGEST)`, or write the model without it (a Poisson of a Gamma is a NegativeBinomial)"
         raise AimError([Diagnostic("AIM0741", text, call.span, hint)])
     return int(most) + 1
+
+
+def _improbable(rate: float | None) -> int | None:
+    """The first count whose probability under a Poisson of this rate nobody will miss; a smaller rate leaves less beyond it."""
+    if rate is None:
+        return None
+    from scipy import stats
+
+    count = int(rate) + 1
+    while stats.poisson.logpmf(count, rate) > LEAST_LOG_PROBABILITY and count < MOST_COUNTED:
+        count = int(1.2 * count) + 1
+    return count if count < MOST_COUNTED else None
 
 
 def _known_most(bound: BoundModel, statement: typed.RandomStatement, e: typed.TypedExpression) -> float | None:
