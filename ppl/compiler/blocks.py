@@ -29,6 +29,9 @@ from ppl.source.diagnostics import AimError, Diagnostic
 LARGEST_DENSE = 4000
 
 
+PAIRED = {"Gamma": "Normal–Gamma", "Wishart": "Normal–Wishart"}  # the kind of a location with a precision of that family
+
+
 @dataclass(frozen=True)
 class Block:
     """`batch` are the lengths of the batch axes; `batch_axes` says which axis of each variable each of them is.
@@ -51,6 +54,11 @@ class Block:
     point: bool = False  # a point mass stands for it: `q(a): point`
     absent: np.ndarray | None = field(default=None, repr=False)  # numbers of a Gaussian block that are not latent: they stand apart
     turns: np.ndarray | None = field(default=None, repr=False)  # of a table whose members meet: when each is updated
+
+    @property
+    def is_pair(self) -> bool:
+        """Whether it is a location beside its precision."""
+        return self.kind in PAIRED.values()
 
 
 def choose_blocks(

@@ -258,7 +258,7 @@ def kind_of(block: Block) -> Kind:
         from ppl.compiler.discrete_kinds import structured_kind
 
         return structured_kind(block.structure)
-    if "–" in block.kind:
+    if block.is_pair:
         from ppl.compiler.pairs import PAIRS
 
         return PAIRS[block.kind]

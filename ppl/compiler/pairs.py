@@ -14,7 +14,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.compiler.blocks import Block, named_groups
+from ppl.compiler.blocks import PAIRED, Block, named_groups
 from ppl.compiler.enumerations import same_place
 from ppl.compiler.forms import Atom, Form
 from ppl.compiler.joining import joining_forms, own_atoms
@@ -26,8 +26,6 @@ from ppl.numerics.linear_algebra import cholesky, inverse_from_cholesky, logdet_
 from ppl.numerics.special import LOG_2PI
 from ppl.semantics.typed import Approximation
 from ppl.source.diagnostics import AimError, Diagnostic
-
-PRECISIONS = {"Gamma": "Normal–Gamma", "Wishart": "Normal–Wishart"}
 
 
 def paired(
@@ -44,7 +42,7 @@ def paired(
             continue
         for precision in found:
             together = group.get(location.variables[0]) == group.get(precision.variables[0])
-            if precision.kind in PRECISIONS and together and _is_pair(location, precision, latents, factors):
+            if precision.kind in PAIRED and together and _is_pair(location, precision, latents, factors):
                 found[found.index(location)] = _joined(location, precision)
                 found.remove(precision)
                 break
@@ -71,7 +69,7 @@ def _kind(variable: LatentVariable) -> str:
 def _joined(location: Block, precision: Block) -> Block:
     variables = (*location.variables, *precision.variables)
     axes = {**location.batch_axes, **precision.batch_axes}
-    kind = PRECISIONS[precision.kind]
+    kind = PAIRED[precision.kind]
     return replace(
         location, name=", ".join(variables), kind=kind, variables=variables, batch_axes=axes, tied=(False,) * len(location.batch)
     )

@@ -282,7 +282,7 @@ def _unless_whole(index: Plated, count: int) -> Plated | None:
 
 
 def _ready_gaussian(atom: Atom, shape: tuple[int, ...], block: Block) -> ReadyAtom:
-    axes, part, count = block.batch_axes[atom.variable], "pair" if "–" in block.kind else "block", block.size
+    axes, part, count = block.batch_axes[atom.variable], "pair" if block.is_pair else "block", block.size
     if block.chain is not None:
         time = block.chain.times.get(atom.variable)
         part, count = ("border", block.chain.border) if time is None else ("chain", block.chain.width)

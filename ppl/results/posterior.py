@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import arviz
     import xarray
 
-STATUSES = ("exact", "converged", "iteration limit", "not finite")
 DRAWS = 1000  # joint draws that questions are answered by
 
 
