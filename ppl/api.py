@@ -25,6 +25,10 @@ from ppl.syntax.parser import parse as parse_text
 if TYPE_CHECKING:
     import numpy as np
 
+    from ppl.agents.account import AgentAccount
+    from ppl.agents.mind import Mind
+    from ppl.agents.program import AgentProgram
+    from ppl.agents.trace import Trace
     from ppl.compiler.plan import Plan
     from ppl.engines.checks import TestResult
     from ppl.engines.routing import BridgePlan
@@ -103,7 +107,7 @@ class SourceFile:
         """The model with this name, or the only one."""
         models = self.typed.models
         if name is None and len(models) == 1:
-            return Model(next(iter(models.values())), self.folder)
+            return _opened(next(iter(models.values())), self.folder)
         listed = ", ".join(models)
         if name is None:
             text = f"the file has {len(models)} models: {listed}" if models else "the file has no model"
@@ -120,12 +124,12 @@ class SourceFile:
                     )
                 ]
             )
-        return Model(models[name], self.folder)
+        return _opened(models[name], self.folder)
 
     def named(self, name: str) -> Model:
         """A model of the file or one that it imports."""
         found = self.typed.models.get(name) or self.typed.imported.get(name)
-        return Model(found, self.folder) if found is not None else self.model(name)
+        return _opened(found, self.folder) if found is not None else self.model(name)
 
     def fit_line(self, line: tree.FitLine, **options: Any) -> Posterior:
         """What a `fit` line says."""
@@ -133,18 +137,58 @@ class SourceFile:
         values = dict(line_values(line, model.typed, self.folder))
         return model.fit(values, **options)
 
+    def run_line(self, line: tree.RunLine, **options: Any) -> Trace:
+        """What a `run` line says."""
+        agent = self.named(line.model.name)
+        if not isinstance(agent, Agent):
+            raise AimError(
+                [Diagnostic("AIM0103", f"`{line.model.name}` is a model, and only an agent runs", line.model.span, "write fit … to …")]
+            )
+        from ppl.graph.arithmetic import compute
+
+        steps = int(compute(line.steps, lambda _: None, self.folder))
+        where = dict(assigned(line.where, self.folder))
+        return agent.run(steps=steps, where=where, **dict(_arguments(line, agent.typed, self.folder)), **options)
+
+    def perform(self, line: tree.FitLine | tree.RunLine) -> Callable[[tree.Expect], list[str]]:
+        """Does what a line of a test says, and gives what tells whether an expectation holds of it."""
+        if isinstance(line, tree.FitLine):
+            from ppl.engines.checks import expect
+
+            posterior = self.fit_line(line)
+            return lambda item: expect(item, posterior)
+        from ppl.agents.expectations import expect_of_trace
+
+        trace = self.run_line(line)
+        return lambda item: expect_of_trace(item, trace)
+
 
 def line_values(line: tree.FitLine, model: TypedModel, folder: Path | None) -> Iterator[tuple[str, Any]]:
     """The arguments and data of a `fit` line, by name."""
-    from ppl.graph.arithmetic import compute, named
+    yield from _arguments(line, model, folder)
+    yield from assigned(line.data, folder)
+
+
+def _arguments(line: tree.FitLine | tree.RunLine, model: TypedModel, folder: Path | None) -> Iterator[tuple[str, Any]]:
+    from ppl.graph.arithmetic import compute
 
     order = parameter_order(model)
     for place, argument in enumerate(line.arguments):
         yield argument.name or order[place], compute(argument.value, lambda _: None, folder)
-    for one in line.data:
+
+
+def assigned(assignments: Sequence[tree.Assignment], folder: Path | None) -> Iterator[tuple[str, Any]]:
+    """`x = [1, 0]`, `y[0] = 3` by name."""
+    from ppl.graph.arithmetic import compute, named
+
+    for one in assignments:
         name, indices = named(one.target)
         words = "".join(f"[{int(compute(i, lambda _: None, folder))}]" for i in indices)
         yield f"{name}{words}", compute(one.value, lambda _: None, folder)
+
+
+def _opened(typed: TypedModel, folder: Path | None) -> Model:
+    return Agent(typed, folder) if typed.kind == "agent" else Model(typed, folder)
 
 
 @dataclass(frozen=True)
@@ -302,6 +346,85 @@ class Model:
         return log_joint(self.bind(data, **values))
 
 
+@dataclass(frozen=True)
+class Agent(Model):
+    """A model that also acts: it perceives outcomes, plans by expected free energy, and learns."""
+
+    def __repr__(self) -> str:
+        roles = self.typed.agent.roles if self.typed.agent is not None else {}
+        return f"<agent {self.name} with {', '.join(f'{role} {name}' for name, role in roles.items())}>"
+
+    def program(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> AgentProgram:
+        """The agent with its parameters, inputs and sizes, as pure functions that JAX compiles."""
+        from ppl.agents.network import build
+        from ppl.agents.program import program_of
+        from ppl.engines.cache import use_compilation_cache
+
+        use_compilation_cache()
+        return program_of(build(self.bind(data, datasets=datasets, **values)))
+
+    def start(self, seed: int = 0, *, learning_rate: float = 1.0, forgetting: float = 1.0, dtype: Any = None, **parameters: Any) -> Mind:
+        """A mind with the agent's beliefs at the beginning.
+
+        Each step adds `learning_rate` counts to the tables that are learnt, and what was learnt before fades by the factor `forgetting`
+        (1: nothing is forgotten). Raises `AimError` where parameters or tables are wrong.
+        """
+        import numpy as np
+
+        from ppl.agents.mind import Mind
+
+        return Mind(self.program(**parameters), seed, (float(learning_rate), float(forgetting)), dtype or np.float64)
+
+    def run(
+        self,
+        environment: Any = None,
+        *,
+        steps: int,
+        episodes: int = 1,
+        seed: int = 0,
+        where: Mapping[str, Any] | None = None,
+        learning_rate: float = 1.0,
+        forgetting: float = 1.0,
+        dtype: Any = None,
+        datasets: Sequence[Dataset] = (),
+        **parameters: Any,
+    ) -> Trace:
+        """The agent acting for so many steps: in its own model, compiled as one program, or in a Gymnasium environment.
+
+        `where` gives states of its own world at the beginning, and the true tables of those that it learns.
+        """
+        import numpy as np
+
+        from ppl.agents.runs import run
+
+        rates = (float(learning_rate), float(forgetting))
+        options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, "rates": rates, "dtype": dtype or np.float64}
+        return run(self.program(datasets=datasets, **parameters), environment, where=dict(where or {}), **options)
+
+    def replay(self, data: Any = None, *, datasets: Sequence[Dataset] = (), seed: int = 0, **values: Any) -> Trace:
+        """The agent on a record of outcomes and actions: what it believed, planned and would have done at each step.
+
+        Where the record holds no action, the agent's own choice happens.
+        """
+        from ppl.agents.record import apart
+        from ppl.agents.runs import replay
+        from ppl.graph.dataset import from_mapping
+        from ppl.graph.readers import as_dataset
+
+        given = [*datasets, *([] if data is None else [as_dataset(data)]), from_mapping(values, "")]
+        records, others = apart(self.typed, given)
+        return replay(self.program(datasets=others), records, seed=seed)
+
+    def explain(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> AgentAccount:  # type: ignore[override]
+        """How the agent believes and plans, and why. `str()` is what `ppl explain` prints."""
+        from ppl.agents.account import account
+        from ppl.agents.record import apart
+        from ppl.graph.readers import as_dataset
+
+        given = [*datasets, *([] if data is None else [as_dataset(data)])]
+        return account(self.program(datasets=apart(self.typed, given)[1], **values))
+
+
 def open_posterior(path: str | Path) -> Posterior:
     """The posterior that `posterior.save(path)` wrote, with its model: it answers what it did. Raises `AimError` where it cannot be."""
     from ppl.graph.bound import BoundModel
@@ -349,4 +472,4 @@ def run_tests(path: str | Path) -> list[TestResult]:
         return []
     from ppl.engines.checks import run_test
 
-    return [run_test(test, file.fit_line) for test in file.typed.tests]
+    return [run_test(test, file.perform) for test in file.typed.tests]

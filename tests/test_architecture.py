@@ -24,8 +24,22 @@ FLOORS = {
     "graph": {"source", "syntax", "catalogue", "semantics", "arrays"},
     "compiler": {"source", "syntax", "catalogue", "semantics", "arrays", "numerics", "families", "factors", "graph"},
     "engines": {"source", "syntax", "catalogue", "semantics", "arrays", "numerics", "families", "factors", "graph", "compiler", "results"},
-    "api": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results"},
-    "tools": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "api"},
+    "agents": {
+        "source",
+        "syntax",
+        "catalogue",
+        "semantics",
+        "arrays",
+        "numerics",
+        "families",
+        "factors",
+        "graph",
+        "compiler",
+        "engines",
+        "results",
+    },
+    "api": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "agents"},
+    "tools": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "agents", "api"},
 }
 WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "semantics", "graph", "tools", "api")
 

@@ -5,12 +5,26 @@ from __future__ import annotations
 import numpy as np
 
 #: The first is the stream of the seed itself; the place of a name is part of what is drawn.
-PURPOSES = ("starts", "posterior", "predictions", "unneeded", "branches", "chosen", "prior", "belief", "states", "weighed", "guide")
+PURPOSES = (
+    "starts",
+    "posterior",
+    "predictions",
+    "unneeded",
+    "branches",
+    "chosen",
+    "prior",
+    "belief",
+    "states",
+    "weighed",
+    "guide",
+    "world",
+    "action",
+)
 
 
-def stream(seed: int, purpose: str) -> np.random.Generator:
+def stream(seed: int, purpose: str, *place: int) -> np.random.Generator:
     """The numbers for one purpose under a seed."""
-    return np.random.default_rng([seed, PURPOSES.index(purpose)])
+    return np.random.default_rng([seed, PURPOSES.index(purpose), *place])
 
 
 def word(seed: int, purpose: str) -> int:

@@ -40,20 +40,24 @@ class TestResult:
     span: Span | None = None
 
 
-def run_test(test: tree.TestDeclaration, fit: Callable[[tree.FitLine], Posterior]) -> TestResult:
-    """Runs the lines of a test in their order; an expectation speaks of the fit above it."""
+Expectation = Callable[[tree.Expect], list[str]]
+
+
+def run_test(test: tree.TestDeclaration, perform: Callable[[tree.FitLine | tree.RunLine], Expectation]) -> TestResult:
+    """Runs the lines of a test in their order; an expectation speaks of the fit or the run above it.
+
+    `perform` does what a `fit` or `run` line says, and gives what tells whether something holds of it.
+    """
     start, messages = time.perf_counter(), []
-    posterior: Posterior | None = None
+    holds: Expectation | None = None
     for item in test.items:
         try:
-            if isinstance(item, tree.FitLine):
-                posterior = fit(item)
-            elif isinstance(item, tree.RunLine):
-                raise AimError([Diagnostic("AIM0701", f"running an agent (`{item.model.name}`) is not supported yet", item.model.span)])
-            elif posterior is None:
-                raise AimError([Diagnostic("AIM0121", "an expectation needs a `fit` line above it", item.span)])
+            if not isinstance(item, tree.Expect):
+                holds = perform(item)
+            elif holds is None:
+                raise AimError([Diagnostic("AIM0121", "an expectation needs a `fit` or `run` line above it", item.span)])
             else:
-                messages += expect(item, posterior)
+                messages += holds(item)
         except AimError as error:
             messages += [str(d) for d in error.diagnostics]
             if not isinstance(item, tree.Expect):
@@ -70,19 +74,19 @@ def expect(item: tree.Expect, posterior: Posterior) -> list[str]:
         assert item.value is not None
         got, wanted = np.asarray(compute(item.subject, lookup)), np.asarray(compute(item.value, lookup))
         within = float(compute(item.within, lookup)) if item.within is not None else None
-        return _compare(item, item.subject.span.text, got, wanted, within)
+        return compare(item, item.subject.span.text, got, wanted, within)
     if isinstance(item.subject, tree.Name) and item.subject.name in FACTS:
         if getattr(posterior, item.subject.name):
             return []
         told = "an approximation was made" if item.subject.name == "exact" else f"the fit ended with `{posterior.status}`"
-        return [_failure(item, f"expected `{item.subject.name}`, but {told}")]
+        return [failure(item, f"expected `{item.subject.name}`, but {told}")]
     holds = np.asarray(compute(item.subject, lookup))
     if holds.all():
         return []
     sides = ""
     if isinstance(item.subject, tree.Binary):
         sides = f": {_shown(compute(item.subject.left, lookup))} {item.subject.operator} {_shown(compute(item.subject.right, lookup))}"
-    return [_failure(item, f"expected `{item.subject.span.text}`, which does not hold{sides}")]
+    return [failure(item, f"expected `{item.subject.span.text}`, which does not hold{sides}")]
 
 
 @dataclass(frozen=True)
@@ -157,12 +161,12 @@ def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) ->
     belief = posterior[name]
     family, wanted = _wanted(item, belief, lookup)
     if belief.family != family:
-        return [_failure(item, f"expected `{name}` to be a {family}, but it is a {belief.family}")]
+        return [failure(item, f"expected `{name}` to be a {family}, but it is a {belief.family}")]
     within = float(compute(item.within, lookup)) if item.within is not None else None
     messages = []
     for key, value in wanted.items():
         got = lookup.entry(name, np.asarray(belief.params[key]), indices, item.subject)
-        messages += _compare(item, f"{key} of {name}", got, np.asarray(value), within)
+        messages += compare(item, f"{key} of {name}", got, np.asarray(value), within)
     return messages
 
 
@@ -187,13 +191,13 @@ def _wanted(item: tree.Expect, belief: Belief, lookup: _Meaning) -> tuple[str, d
     return kind.family, kind.reported(**canonical)
 
 
-def _compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, within: float | None) -> list[str]:
+def compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, within: float | None) -> list[str]:
     if got.dtype.kind in "US" or wanted.dtype.kind in "US":
-        return [] if np.array_equal(got, wanted) else [_failure(item, f"{what} is {got}, expected {wanted}")]
+        return [] if np.array_equal(got, wanted) else [failure(item, f"{what} is {got}, expected {wanted}")]
     try:
         got, wanted = np.broadcast_arrays(got, wanted)
     except ValueError:
-        return [_failure(item, f"{what} has the shape {list(got.shape)}, expected {list(wanted.shape)}")]
+        return [failure(item, f"{what} has the shape {list(got.shape)}, expected {list(wanted.shape)}")]
     limit = within if within is not None else TOLERANCE * np.maximum(1.0, np.abs(wanted))
     gap = np.abs(got - wanted)
     if np.all(gap <= limit):
@@ -201,7 +205,7 @@ def _compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, 
     worst = np.unravel_index(np.argmax(np.where(np.isnan(gap), np.inf, gap - limit)), gap.shape) if gap.shape else ()
     at = "".join(f"[{i}]" for i in worst)
     return [
-        _failure(
+        failure(
             item,
             f"{what}{at} is {_shown(got[worst])}, expected {_shown(wanted[worst])} within {np.broadcast_to(limit, gap.shape)[worst]:.3g}",
         )
@@ -213,5 +217,5 @@ def _shown(value: Any) -> str:
     return f"{float(array):.10g}" if array.ndim == 0 else np.array2string(array, threshold=8, precision=6)
 
 
-def _failure(item: tree.Expect, text: str) -> str:
+def failure(item: tree.Expect, text: str) -> str:
     return str(Diagnostic("AIM0804", text, item.span))

@@ -101,7 +101,8 @@ class Evaluator:
             case typed.Select():
                 return self.select(e, loops)
             case typed.Apply(function=function, arguments=arguments):
-                return self.call(function, [self.number(a, loops) for a in arguments], e.span)
+                value = self.evaluate if function == "if" and e.type.kind == "member" else self.number
+                return self.call(function, [value(a, loops) for a in arguments], e.span)
             case _:
                 raise TypeError(f"an expression of kind {type(e).__name__} has no value")
 
@@ -161,7 +162,8 @@ class Evaluator:
 
     def select(self, e: typed.Select, loops: Mapping[str, Plated]) -> Any:
         subjects = [self.evaluate(s, loops) for s in e.subjects]
-        values = [self.number(arm.value, loops) for arm in e.arms]
+        value_of = self.evaluate if e.type.kind == "member" else self.number
+        values = [value_of(arm.value, loops) for arm in e.arms]
         result = values[-1]
         for arm, value in list(zip(e.arms, values, strict=True))[-2::-1]:
             result = self.call("if", [fits(subjects, arm.patterns), value, result], e.span)

@@ -34,7 +34,6 @@ def check_model(declaration: tree.ModelDeclaration, file: FileNames, findings: F
     leaves = define(leaves, scope)
     if declaration.kind == "agent":
         agents.declare(leaves, scope)
-        written.unsupported.append(unsupported.agent(declaration))
     for leaf in leaves:
         _statement(leaf, declaration, scope, written)
     if declaration.kind == "agent":
@@ -53,6 +52,7 @@ def check_model(declaration: tree.ModelDeclaration, file: FileNames, findings: F
         tuple(written.statements),
         potentials=tuple(written.potentials),
         networks=model.networks,
+        agent=agents.agent_of(scope, written) if declaration.kind == "agent" else None,
         exported=exported,
         unsupported=tuple(written.unsupported),
         span=declaration.span,
@@ -179,7 +179,7 @@ def _statement(leaf: Leaf, declaration: tree.ModelDeclaration, scope: Scope, wri
         case tree.Network() | tree.Input():
             pass
         case _ if declaration.kind == "agent":
-            agents.check_statement(leaf, inner)
+            agents.check_statement(leaf, inner, written)
         case _:
             word = statement.span.text.split()[0]
             scope.findings.error(

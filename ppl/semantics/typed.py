@@ -281,6 +281,54 @@ class Approximation:
     amortised: tuple[Amortisation, ...] = ()
 
 
+# ------------------------------------------------------------------ agents
+@dataclass(frozen=True)
+class AgentStatement:
+    """What is said of a state, an action or an outcome: its belief at time 0, its transition, its table, its preference, its habit.
+
+    It is certain (`value`) or has a `distribution`. `time` names the index that stands for the time step in a preference.
+    """
+
+    role: Literal["initial", "next", "observe", "prefer", "habit"]
+    variable: str
+    indices: tuple[TypedExpression, ...]
+    loops: tuple[Loop, ...]
+    value: TypedExpression | None = None
+    distribution: DistributionCall | DistributionChoice | None = None
+    time: str | None = None
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class PolicyEntry:
+    """A policy as it is written, a list of members of the planned action, with its weight in a habit."""
+
+    actions: tuple[int, ...]
+    weight: TypedExpression | None = None
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Planning:
+    """`plan a, b by efe(…)`: `policies` None are all; `budget` is the condition after `subject to`."""
+
+    actions: tuple[str, ...]
+    options: dict[str, TypedExpression] = field(hash=False)
+    policies: tuple[PolicyEntry, ...] | None = None
+    budget: TypedExpression | None = None
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class TypedAgent:
+    """What makes a model an agent. States, actions and outcomes are among the variables of the model."""
+
+    roles: dict[str, Literal["state", "action", "outcome"]] = field(hash=False)
+    statements: tuple[AgentStatement, ...] = ()
+    habit: tuple[PolicyEntry, ...] | None = None  # over whole policies
+    planning: Planning | None = None
+
+
 @dataclass(frozen=True)
 class TypedModel:
     name: str
@@ -293,6 +341,7 @@ class TypedModel:
     approximations: tuple[Approximation, ...] = ()
     potentials: tuple[Potential, ...] = ()
     networks: dict[str, Network] = field(default_factory=dict)
+    agent: TypedAgent | None = None
     exported: str | None = None  # what it is as a distribution in another model; None where it defines nothing
     unsupported: tuple[Diagnostic, ...] = ()  # what parses and is checked but cannot run yet: `ppl run` stops with these
     warnings: tuple[Diagnostic, ...] = ()

@@ -7,10 +7,6 @@ from ppl.source.text import Span
 from ppl.syntax import tree
 
 
-def agent(declaration: tree.ModelDeclaration) -> Diagnostic:
-    return _not_yet("AIM0701", f"running an agent (`{declaration.name}`)", declaration.name_span)
-
-
 def generalized(statement: tree.Generalized) -> Diagnostic:
     return _not_yet("AIM0702", "a `generalized` block", _first_line(statement.span))
 

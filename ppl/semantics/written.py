@@ -7,9 +7,12 @@ from typing import Literal
 
 from ppl.semantics.scope import ModelNames
 from ppl.semantics.typed import (
+    AgentStatement,
     Axis,
     DeterministicStatement,
     IndexSet,
+    Planning,
+    PolicyEntry,
     Potential,
     RandomStatement,
     TypedExpression,
@@ -32,6 +35,9 @@ class Written:
     sizes: dict[str, TypedExpression | None] = field(default_factory=dict)
     unsupported: list[Diagnostic] = field(default_factory=list)
     exports: list[tree.Export] = field(default_factory=list)
+    agent: list[AgentStatement] = field(default_factory=list)
+    habit: tuple[PolicyEntry, ...] | None = None
+    planning: Planning | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ def add_variable(definition: Definition, model: ModelNames) -> None:
 def sets_used(model: ModelNames, written: Written) -> dict[str, IndexSet]:
     """Every set that axes, loops and members of the model use, by key."""
     found = {name: model.sets[name] for name in written.sizes}
-    for part in (tuple(model.variables.values()), written.statements, written.potentials, tuple(model.networks.values())):
+    for part in (tuple(model.variables.values()), written.statements, written.potentials, tuple(model.networks.values()), written.agent):
         found |= {index_set.key: index_set for index_set in inside(part, IndexSet)}
     for index_set in list(found.values()):
         if index_set.size_name is not None and index_set.size_name not in found:

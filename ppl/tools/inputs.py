@@ -36,6 +36,11 @@ class Inputs:
         return bool(self.datasets or self.from_file or self.model.typed.potentials) or bool(_random(self.model) & _roots(self.settings))
 
     @property
+    def run_line(self) -> tree.RunLine | None:
+        """The file's first `run` line for this agent."""
+        return next((line for line in self.file.typed.runs if line.model.name == self.model.name), None)
+
+    @property
     def by_name(self) -> dict[str, Any]:
         """The settings that can be passed as keywords."""
         return {name: value for name, value in self.settings.items() if name not in FIT_OPTIONS}
@@ -54,7 +59,7 @@ def gather(file_name: str, model_name: str | None, data: Sequence[str], pairs: t
     file = load_file(find_file(file_name))
     show_diagnostics(file.warnings)
     settings, datasets = settings_of(pairs, "--set"), read_all(data)
-    line = None if datasets else fit_line(file, model_name)
+    line = None if datasets else fit_line(file, model_name or _ran(file))
     model = file.named(line.model.name) if line is not None else file.model(model_name or _ran(file))
     if line is None or _random(model) & _roots(settings):
         return Inputs(file, model, datasets, settings)

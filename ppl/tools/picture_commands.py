@@ -72,6 +72,8 @@ def explain(
             text = dump_model(inputs.model.typed)
         case "graph":
             text = str(_graph(inputs))
+        case _ if inputs.model.typed.kind == "agent":
+            text = str(inputs.model.explain(inputs.mapping, datasets=inputs.datasets, **inputs.by_name))
         case _:
             plan = inputs.model.explain(
                 inputs.mapping, datasets=inputs.datasets, engine=engine, approximation=approximation, **inputs.by_name

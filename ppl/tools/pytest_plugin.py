@@ -51,7 +51,7 @@ class AimTest(pytest.Item):
     def runtest(self) -> None:
         from ppl.engines.checks import run_test
 
-        result = run_test(self.test, self.file.fit_line)
+        result = run_test(self.test, self.file.perform)
         if not result.passed:
             raise ExpectationFailed("\n".join(result.messages))
 

@@ -15,7 +15,7 @@ from ppl.tools.messages import say
 from ppl.tools.options import data_option, file_argument, format_option, set_option
 from ppl.tools.posterior_text import draws_text, posterior_text
 from ppl.tools.progress import progress_line
-from ppl.tools.settings import Setting
+from ppl.tools.settings import Setting, settings_of
 
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
@@ -49,18 +49,22 @@ def run(
     form: str,
     **options: Any,
 ) -> int:
-    """Fit a model and print the posterior.
+    """Fit a model and print the posterior, or run an agent and print what it believed and did.
 
-    Without data it is what the file's `fit` line says; where there is none, draws from the prior.
+    Without data it is what the file's `fit` or `run` line says; where there is none, draws from the prior, or some steps of the agent
+    in its own model.
     """
     inputs = gather(file, name, data, values)
     model = inputs.model
     if model.typed.unsupported:
         raise AimError(model.typed.unsupported)
-    if steps is not None or where:
-        raise click.UsageError(f"--steps and --where are for agents; `{model.name}` is a model")
     if out is not None:
         _make_folder(out)
+    if model.typed.kind == "agent":
+        _run_agent(inputs, seed, steps, settings_of(where, "--where"), form, out)
+        return 0
+    if steps is not None or where:
+        raise click.UsageError(f"--steps and --where are for agents; `{model.name}` is a model")
     if not inputs.observes:
         _show_prior(inputs, seed, form)
         return 0
@@ -72,6 +76,18 @@ def run(
     if out is not None:
         _write(out, posterior, inputs)
     return 0 if posterior.converged else 3
+
+
+def _run_agent(inputs: Inputs, seed: int, steps: int | None, where: dict[str, Any], form: str, out: Path | None) -> None:
+    from ppl.agents.report import trace_json
+    from ppl.tools.agent_run import run_agent, show, write_out
+
+    trace, told = run_agent(inputs, seed=seed, steps=steps, where=where)
+    text = show(trace, told, inputs.model.doc) if form == "text" or out is not None else ""
+    told_json = json_text(trace_json(trace)) if form == "json" or out is not None else ""
+    click.echo(told_json if form == "json" else text)
+    if out is not None:
+        write_out(out, trace, text, told_json)
 
 
 def _show_prior(inputs: Inputs, seed: int, form: str) -> None:

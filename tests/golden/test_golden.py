@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ppl.api import check_source
+from ppl.api import Agent, check_source
 from ppl.engines.checks import run_test
 from ppl.graph.readers import read
 from ppl.semantics.check import check
@@ -27,6 +27,7 @@ HERE = Path(__file__).parent
 GOOD = sorted((HERE / "good").glob("*.aim"))
 BAD = sorted((HERE / "bad").glob("*.aim"))
 ELSEWHERE = {
+    "AIM0416": "tests/agents/test_minds.py::test_an_agent_without_a_plan_says_so",
     "AIM0604": "tests/graph/test_readers.py::test_tables_without_narwhals_name_the_extra",
     "AIM0731": "tests/golden/test_other_codes.py::test_what_has_no_answer_yet_says_so",
     "AIM0806": "tests/golden/test_other_codes.py::test_a_log_joint_needs_every_random_variable",
@@ -77,12 +78,15 @@ def ran(path: Path) -> Iterator[str]:
     try:
         if data or options:
             datasets = [read(each) for each in data]
-            posterior = file.model().fit(datasets=datasets, **json.loads(options[1] if options else "{}"))
-            yield from map(str, posterior.plan.bound.warnings)
+            given, model = json.loads(options[1] if options else "{}"), file.model()
+            if isinstance(model, Agent):
+                _ = model.replay(datasets=datasets, **given) if data else model.run(**given)
+            else:
+                yield from map(str, model.fit(datasets=datasets, **given).plan.bound.warnings)
     except AimError as error:
         yield from (str(found) for found in error.diagnostics)
     for test in file.typed.tests:
-        yield from run_test(test, file.fit_line).messages
+        yield from run_test(test, file.perform).messages
 
 
 @pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)

@@ -32,6 +32,11 @@ agent rat(gain = 3):
 """
 
 CHANGES = [
+    ("gain * t})", "gain * side})", "AIM0117"),
+    ("[left, left]: 0.5", "left: 0.5", "AIM0404"),
+    ("    plan go", "    plan go by efe(horizon = 1)\n    plan go", "AIM0402"),
+    ("horizon = 2", "horizon = 2, policies = 3", "AIM0405"),
+    ("horizon = 2", "horizon = 2, policies = [[left, rihgt]]", "AIM0110"),
     ("left | right -> place", "left | rihgt -> place", "AIM0110"),
     ("_ -> go", "centre -> hop", "AIM0104"),
     ("        _ -> go\n", "", "AIM0212"),
@@ -57,10 +62,19 @@ CHANGES = [
 ]
 
 
-def test_a_whole_agent_is_checked_and_cannot_run_yet() -> None:
+def test_a_whole_agent_is_typed() -> None:
     model = typed(AGENT).models["rat"]
-    assert model.kind == "agent"
-    assert [found.code for found in model.unsupported] == ["AIM0701"]
+    assert model.agent is not None and model.agent.planning is not None and model.agent.habit is not None
+    assert model.agent.roles == {
+        "place": "state", "side": "state", "go": "action", "seen": "outcome", "food": "outcome", "smell": "outcome",
+    }  # fmt: skip
+    said = [(s.role, s.variable) for s in model.agent.statements]
+    assert said == [
+        ("initial", "place"), ("initial", "side"), ("next", "place"), ("next", "side"),
+        ("observe", "seen"), ("observe", "food"), ("observe", "smell"), ("prefer", "food"),
+    ]  # fmt: skip
+    assert model.agent.planning.actions == ("go",)
+    assert [entry.actions for entry in model.agent.habit] == [(1, 1), (0, 2)]
 
 
 @pytest.mark.parametrize(("old", "new", "code"), CHANGES)

@@ -1,0 +1,169 @@
+"""Expressions of an agent over every combination of the states and actions that they mention.
+
+A state stands for the running index of a plate of its own name, so that an expression's value has one axis for each state and
+action that it names and no other: sparse dependencies are what the statements say. A member of a plate is a factor of its own,
+`m[2]`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ppl.arrays.plated import Plated, elementwise, known, running, stack
+from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator, fits, index_value
+from ppl.graph.functions import apply_known
+from ppl.graph.values import place_text
+from ppl.semantics import typed
+
+
+@dataclass(frozen=True)
+class Factor:
+    """One state, action or outcome: a member of a plate stands by itself."""
+
+    name: str  # "place", "m[2]"
+    variable: typed.Variable = field(repr=False)
+    place: tuple[int, ...]
+    size: int
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The names of its members; numbered ones by their numbers."""
+        own = self.variable.type.member_of
+        names = own.members if own is not None else None
+        low = own.low if own is not None else 0
+        return names or tuple(str(low + k) for k in range(self.size))
+
+
+def factors_of(variable: typed.Variable, bound: BoundModel) -> list[Factor]:
+    """The factors of a state, an action or an outcome, one for each member of its plates."""
+    own = variable.type.member_of
+    size = bound.sizes[own.key] if own is not None else 0
+    plates = [range(bound.length(axis)) for axis in variable.type.axes[: variable.plates]]
+    return [Factor(place_text(variable, place), variable, place, size) for place in itertools.product(*plates)]
+
+
+@dataclass
+class AgentEvaluator(Evaluator):
+    """`values` hold what is known; `factors` the states and actions by name and place; `model` says what is deterministic."""
+
+    model: typed.TypedModel = field(kw_only=True)
+    factors: Mapping[tuple[str, tuple[int, ...]], Factor] = field(kw_only=True)
+
+    def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
+        if name in self.values:
+            return index_value(known(self.values[name]), indices)
+        variable = self.model.variables[name]
+        if variable.role == "deterministic":
+            return self._defined(variable, indices, span)
+        if not any(variable.name == own for own, _ in self.factors):
+            raise KeyError(name)
+        return self._factor(variable, indices)
+
+    def _factor(self, variable: typed.Variable, indices: tuple[Plated, ...]) -> Plated:
+        """The running index of a state or action; of a plate of them, all together, or the one that an index chooses."""
+        fixed = _fixed(indices[: variable.plates])
+        if fixed is not None and len(fixed) == variable.plates:
+            factor = self.factors[variable.name, fixed]
+            return running(factor.name, 0, factor.size)
+        whole = self._stacked(variable, ())
+        return index_value(whole, indices)
+
+    def _stacked(self, variable: typed.Variable, place: tuple[int, ...]) -> Plated:
+        if len(place) == variable.plates:
+            factor = self.factors[variable.name, place]
+            return running(factor.name, 0, factor.size)
+        axis = variable.type.axes[len(place)]
+        length = self.sizes[axis.set.key] + axis.extra if axis.set is not None else axis.size or 0
+        return stack([self._stacked(variable, (*place, k)) for k in range(length)])
+
+    def _defined(self, variable: typed.Variable, indices: tuple[Plated, ...], span: Any) -> Any:
+        """A deterministic variable, computed where it is used; a member of a plate by putting its index for that of the loop."""
+        for statement in self.model.statements:
+            if statement.variable != variable.name or not isinstance(statement, typed.DeterministicStatement):
+                continue
+            names = {loop.name for loop in statement.loops}
+            places = statement.indices
+            if all(isinstance(p, typed.IndexReference) and p.name in names for p in places) and len(indices) >= len(places):
+                loops = {p.name: i for p, i in zip(places, indices, strict=False) if isinstance(p, typed.IndexReference)}
+                return index_value(self.evaluate(statement.value, loops), indices[len(places) :])
+            if places and len(indices) < len(places):
+                return self._whole(variable, indices, span)
+        return self._piecewise(variable, indices, span)
+
+    def _whole(self, variable: typed.Variable, indices: tuple[Plated, ...], span: Any) -> Plated:
+        """The remaining plates of a deterministic variable as an axis of the value."""
+        axis = variable.type.axes[len(indices)]
+        length = self.sizes[axis.set.key] + axis.extra if axis.set is not None else axis.size or 0
+        return stack([self._defined(variable, (*indices, known(k)), span) for k in range(length)])
+
+    def _piecewise(self, variable: typed.Variable, indices: tuple[Plated, ...], span: Any) -> Any:
+        """Several statements with constant indices: the one whose place this is."""
+        fixed = _fixed(indices[: variable.plates])
+        for statement in self.model.statements:
+            if statement.variable == variable.name and isinstance(statement, typed.DeterministicStatement):
+                own = _fixed(tuple(self.index(i, variable.type.axes[k], {}) for k, i in enumerate(statement.indices)))
+                if own is not None and own == fixed:
+                    return index_value(self.evaluate(statement.value, {}), indices[variable.plates :])
+        raise KeyError(variable.name)
+
+    # ------------------------------------------------------------ members and their probabilities
+    def ordinal(self, e: typed.TypedExpression, own: typed.IndexSet, loops: Mapping[str, Plated]) -> Plated:
+        """The place in its set of a member, or of a number that names one."""
+        return self.index(e, typed.Axis(own), loops)
+
+    def probabilities(self, statement: typed.AgentStatement, size: int, own: typed.IndexSet, loops: Mapping[str, Plated]) -> Plated:
+        """The table of a statement: its value has one axis, over the members. A member outside of its set is a row of zeros."""
+        if statement.value is not None:
+            return _one_hot(self.ordinal(statement.value, own, loops), size)
+        assert statement.distribution is not None
+        return self.distribution(statement.distribution, size, own, loops)
+
+    def distribution(self, call: Any, size: int, own: typed.IndexSet, loops: Mapping[str, Plated]) -> Plated:
+        if isinstance(call, typed.DistributionChoice):
+            subjects = [self.evaluate(s, loops) for s in call.subjects]
+            tables = [self.distribution(arm, size, own, loops) for _, arm in call.arms]
+            chosen = tables[-1]
+            for (patterns, _), table in list(zip(call.arms, tables, strict=True))[-2::-1]:
+                chosen = apply_known("if", [fits(subjects, patterns), table, chosen])
+            return chosen
+        values = {name: self.number(value, loops) for name, value in call.arguments.items() if name != "value"}
+        match call.name, *values:
+            case "Categorical", "p":
+                return values["p"]
+            case "Categorical", "logits":
+                return apply_known("softmax", [values["logits"]])
+            case "Bernoulli", ("p" | "logit" | "probit") as given:
+                link = {"logit": "sigmoid", "probit": "normal_cdf"}
+                p = values[given] if given == "p" else apply_known(link[given], [values[given]])
+                return stack([1.0 - p, p])
+            case "Delta", *_:
+                return _one_hot(self.ordinal(call.arguments["value"], own, loops), size)
+        raise NotImplementedError(call.name)
+
+
+def _fixed(indices: tuple[Plated, ...]) -> tuple[int, ...] | None:
+    """The indices as whole numbers, where each is one."""
+    if any(i.dims or i.rank for i in indices):
+        return None
+    return tuple(int(i.data) for i in indices)
+
+
+def _one_hot(ordinal: Plated, size: int) -> Plated:
+    return elementwise(lambda a: (a[..., None] == np.arange(size)) * 1.0, Plated(ordinal.dims, ordinal.data))
+
+
+def plate_members(loops: tuple[typed.Loop, ...], evaluator: Evaluator) -> Iterator[dict[str, Plated]]:
+    """Each member of the plates around a statement, as values of their indices."""
+    if not loops:
+        yield {}
+        return
+    for outer in plate_members(loops[:-1], evaluator):
+        index = evaluator.loop_index(loops[-1], outer)
+        for k in np.asarray(index.data):
+            yield {**outer, loops[-1].name: known(int(k))}

@@ -1,0 +1,116 @@
+"""What a `test` expects of an agent's run: what was done, seen and so at a step, and what was believed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ppl.agents.trace import Trace
+from ppl.engines.checks import compare, failure
+from ppl.graph.arithmetic import compute, named
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+from ppl.syntax import tree
+
+
+def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
+    """What to say where the expectation does not hold: nothing where it does."""
+    meaning = _Meaning(trace)
+    if item.relation == "=":
+        assert item.value is not None
+        got, wanted = compute(item.subject, meaning), compute(item.value, meaning)
+        within = float(compute(item.within, meaning)) if item.within is not None else None
+        got, wanted = _alike(got, wanted)
+        return compare(item, item.subject.span.text, np.asarray(got), np.asarray(wanted), within)
+    subject = item.subject
+    if isinstance(subject, tree.Binary) and subject.operator in ("==", "!="):
+        left, right = _alike(compute(subject.left, meaning), compute(subject.right, meaning))
+        if np.all(np.asarray(left) == np.asarray(right)) == (subject.operator == "=="):
+            return []
+        return [failure(item, f"expected `{subject.span.text}`, which does not hold: `{subject.left.span.text}` is {left}")]
+    if item.relation == "~" or isinstance(subject, tree.Name):
+        raise AimError(
+            [Diagnostic("AIM0801", "of a run it can be expected what is done, seen or believed at a step: go[0] = cue", item.span)]
+        )
+    if np.all(compute(subject, meaning)):
+        return []
+    told = f": {compute(subject.left, meaning)} {subject.operator} …" if isinstance(subject, tree.Binary) else ""
+    return [failure(item, f"expected `{subject.span.text}`, which does not hold{told}")]
+
+
+def _alike(got: Any, wanted: Any) -> tuple[Any, Any]:
+    """Members that are numbers compare with numbers."""
+    if isinstance(got, str) != isinstance(wanted, str):
+        return (got, f"{float(wanted):.10g}") if isinstance(got, str) else (f"{float(got):.10g}", wanted)
+    return got, wanted
+
+
+@dataclass(frozen=True)
+class _Meaning:
+    """What names mean: the member that a state, an action or an outcome had at a step; `free_energy`; probabilities of members."""
+
+    trace: Trace
+
+    def __call__(self, e: tree.Expression) -> Any:
+        if isinstance(e, tree.Call):
+            return self._probability(e) if e.function.name == "probability" else None
+        name, indices = named(e)
+        if name == "free_energy":
+            values = np.asarray(self.trace.told.free_energy[0])
+            return values[self._step(indices[0], e)] if indices else values
+        network = self.trace.program.network
+        if name not in network.agent.roles:
+            return None
+        factor, step = self._addressed(e)
+        told = {**self.trace.states, **self.trace.actions, **self.trace.observations}
+        values = told[factor][0] if self.trace.episodes > 1 else told[factor]
+        return str(values[step])
+
+    def _addressed(self, e: tree.Expression) -> tuple[str, int]:
+        """The factor and the step of `go[0]`, of `pull[2][0]` in a plate."""
+        name, indices = named(e)
+        network = self.trace.program.network
+        own = [f for f in network.factor.values() if f.variable.name == name]
+        if not own:
+            known = did_you_mean(str(name), network.agent.roles) or "there is " + ", ".join(network.agent.roles)
+            raise AimError([Diagnostic("AIM0803", f"there is no `{name}` in this run", e.span, known)])
+        plates = own[0].variable.plates
+        if len(indices) != plates + 1:
+            raise AimError([Diagnostic("AIM0801", f"`{e.span.text}` needs the number of a step", e.span, f"write {e.span.text}[0]")])
+        place = tuple(self._member(i, own[0].variable.type.axes[k].set) for k, i in enumerate(indices[:-1]))
+        factor = next((f for f in own if f.place == place), None)
+        if factor is None:
+            raise AimError([Diagnostic("AIM0803", f"there is no `{e.span.text}` in this run", e.span)])
+        return factor.name, self._step(indices[-1], e)
+
+    def _member(self, index: tree.Expression, own: Any) -> int:
+        value = compute(index, self)
+        if isinstance(value, str) and own is not None and own.members and value in own.members:
+            return own.members.index(value)
+        return int(value) - (own.low if own is not None else 0)
+
+    def _step(self, index: tree.Expression, e: tree.Expression) -> int:
+        step = compute(index, self)
+        if isinstance(step, str) or not 0 <= int(step) < self.trace.steps:
+            raise AimError([Diagnostic("AIM0803", f"there is no step `{index.span.text}`: the run has {self.trace.steps}, from 0", e.span)])
+        return int(step)
+
+    def _probability(self, e: tree.Call) -> np.ndarray:
+        """`probability(side[1] == left_good)`: what was believed after the outcomes of that step."""
+        comparison = e.arguments[0].value
+        if not isinstance(comparison, tree.Binary) or comparison.operator != "==":
+            raise AimError(
+                [Diagnostic("AIM0801", "`probability` takes a comparison with a member: probability(side[1] == left_good)", e.span)]
+            )
+        factor, step = self._addressed(comparison.left)
+        if factor not in self.trace.told.beliefs:
+            raise AimError([Diagnostic("AIM0803", f"there is no belief in `{factor}`: it is no state", comparison.left.span)])
+        members = self.trace.program.network.factor[factor].members
+        member = compute(comparison.right, lambda _: None)
+        word = member if isinstance(member, str) else f"{float(member):.10g}"
+        if word not in members:
+            raise AimError(
+                [Diagnostic("AIM0110", f"`{factor}` has no member `{word}`", comparison.right.span, did_you_mean(word, members))]
+            )
+        return np.asarray(self.trace.told.beliefs[factor][0, step, members.index(word)])

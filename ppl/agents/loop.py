@@ -1,0 +1,119 @@
+"""The closed loop of an agent and a world as one compiled program: a scan over steps, mapped over episodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram, Valued
+from ppl.agents.worlds import World
+from ppl.engines.precision import with_precision
+
+MOST_KEPT = 20_000_000  # numbers of plans that a trace keeps
+
+
+class Step(NamedTuple):
+    """What one step leaves behind. `action` is what was done, `chosen` what the plan says."""
+
+    states: Any
+    seen: Any
+    action: Any
+    chosen: Any
+    beliefs: dict[str, Any]
+    learnt: dict[str, Any]
+    free_energy: Any
+    valued: tuple[Valued, ...]
+
+
+@dataclass(frozen=True)
+class Loop:
+    program: AgentProgram
+    world: World
+    rates: tuple[float, float] = (1.0, 1.0)
+    whole_plans: bool = True
+    followed: int | None = None
+
+    def run(self, numbers: Any, preferences: Mapping[str, Any], given: Any, steps: Any) -> Step:
+        """All steps of one episode, with a leading axis of steps."""
+        network = self.program.network
+        blank = jax.tree.map(jnp.asarray, self.program.perception.blank(numbers.counts))
+        carry = (self.world.begin(given), blank, jnp.zeros(len(network.actions), int))
+        count = jax.tree.leaves(steps)[0].shape[0]
+        _, told = jax.lax.scan(lambda c, at: self._step(numbers, preferences, c, *at), carry, (jnp.arange(count), steps))
+        return told
+
+    def _step(self, numbers: Any, preferences: Mapping[str, Any], carry: Any, step: Any, now: Any) -> tuple[Any, Step]:
+        program, (state, memory, action) = self.program, carry
+        seen = self.world.observe(state, now)
+        memory, free_energy = program.advance(numbers, memory, action, seen, step == 0, self.rates)
+        valued: tuple[Valued, ...] = ()
+        chosen = jnp.full(len(program.network.actions), -1)
+        if program.options is not None:
+            ahead = {n: _window(v, step, program.horizon) for n, v in preferences.items()}
+            valued = program.plan(numbers, memory, ahead, self.followed)
+            chosen = program.action(valued)
+        done = self.world.done(now)
+        action = jnp.where(done >= 0, done, chosen)
+        truth, marginals = self.world.states(state), program.marginals(memory)
+        told = Step(truth, seen, action, chosen, marginals, memory.learnt, free_energy, self._kept(valued))
+        return (self.world.move(state, action, now), memory, action), told
+
+    def _kept(self, valued: tuple[Valued, ...]) -> tuple[Valued, ...]:
+        """The whole plans, or where they would be too many numbers those of the best policy alone."""
+        if self.whole_plans:
+            return valued
+        return tuple(
+            Valued(v.terms[k][None], v.energy[k][None], v.log_prior[k][None], v.probabilities[k][None], v.first, v.loss.max()[None])
+            for v, k in ((v, jnp.argmax(v.probabilities)) for v in valued)
+        )
+
+
+def _window(preferences: Any, step: Any, horizon: int) -> Any:
+    """The preferences of the steps ahead; those that are the same at all steps have one row."""
+    if preferences.shape[0] == 1:
+        return preferences
+    return jax.lax.dynamic_slice_in_dim(preferences, step + 1, horizon)
+
+
+def run_loop(
+    program: AgentProgram,
+    world: World,
+    *,
+    steps: int,
+    episodes: int = 1,
+    seed: int = 0,
+    rates: tuple[float, float] = (1.0, 1.0),
+    dtype: Any = np.float64,
+) -> tuple[Step, bool]:
+    """What every step of every episode leaves behind (episodes × steps first), and whether whole plans were kept."""
+    policies = sum(p.count for p in program.policies) if program.options is not None else 0
+    whole = episodes * steps * policies * 8 <= MOST_KEPT
+    preferences = program.log_preferences(np.arange(steps + program.horizon + 1)) if program.options is not None else {}
+
+    def compute() -> Step:
+        given, now = world.data(episodes, steps, seed)
+        most = max((program.most_followed(k) for k in range(len(program.policies))), default=1) if _foresees(program) else 1
+        followed = min(FOLLOWED, most)
+        while True:
+            loop = Loop(program, world, rates, whole, followed if _foresees(program) else None)
+            run = jax.jit(jax.vmap(loop.run, in_axes=(None, None, 0, 0)))
+            arguments = (program.numbers, preferences, given, now)
+            ready = run.lower(*arguments).compile(compiler_options=program.compiler_options(episodes * steps))
+            told = jax.tree.map(np.asarray, ready(*arguments))
+            if not _foresees(program) or followed >= most or max(float(np.max(v.loss)) for v in told.valued) <= ACCEPTED_LOSS:
+                return told
+            followed = min(4 * followed, most)
+
+    return with_precision(dtype, compute)(), whole
+
+
+def _foresees(program: AgentProgram) -> bool:
+    return program.options is not None and program.options.sophisticated
+
+
+__all__ = ["Loop", "Step", "run_loop"]

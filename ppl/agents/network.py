@@ -1,0 +1,310 @@
+"""An agent with its sizes and numbers: states, actions, outcomes, and the table of each statement.
+
+A table's axes are the states and actions that its statement names, then the member that it tells of. Where a statement reads a
+random table (`Categorical(A[side])`), the network keeps which row of it stands at each combination: what the agent learns is
+counts of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ppl.agents.evaluation import AgentEvaluator, Factor, factors_of, plate_members
+from ppl.arrays.plated import Plated, namespace
+from ppl.graph.bound import BoundModel
+from ppl.graph.supports import computed
+from ppl.semantics import typed
+from ppl.semantics.walking import variables_in
+from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.text import Span
+
+SUM_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Table:
+    """p(child | parents): `known` has the axes of the parents and then the child's, 0 where a learnt row stands; `rows` has for
+    each learnt table the row that stands there, or -1."""
+
+    child: str
+    parents: tuple[str, ...]
+    known: Any = field(repr=False)
+    rows: Mapping[str, np.ndarray] = field(repr=False)
+    span: Span = field(repr=False)
+
+    def probabilities(self, known: Any, learnt: Mapping[str, Any]) -> Any:
+        """The whole table, given its known part and the probabilities of each learnt row."""
+        table = known
+        for name, rows in self.rows.items():
+            xp = namespace(table, learnt[name])
+            table = table + xp.where(rows[..., None] >= 0, learnt[name][np.maximum(rows, 0)], 0.0)
+        return table
+
+
+@dataclass(frozen=True)
+class LearntTable:
+    """Independent Dirichlet rows: `concentration` is rows × members; `shape` are the plates of the rows."""
+
+    name: str
+    concentration: Any = field(repr=False)
+    shape: tuple[int, ...]
+    pair: bool  # a Beta: the rows are (1 - p, p)
+
+
+@dataclass(frozen=True)
+class AgentNetwork:
+    """All that perception, learning and planning need of an agent. `evaluator` holds the parameters that it was built with."""
+
+    model: typed.TypedModel
+    bound: BoundModel
+    evaluator: AgentEvaluator = field(repr=False)
+    states: tuple[Factor, ...]
+    actions: tuple[Factor, ...]
+    outcomes: tuple[Factor, ...]
+    initial: dict[str, Table] = field(repr=False)
+    transitions: dict[str, Table] = field(repr=False)
+    observations: dict[str, Table] = field(repr=False)
+    learnt: dict[str, LearntTable] = field(repr=False)
+
+    @property
+    def agent(self) -> typed.TypedAgent:
+        assert self.model.agent is not None
+        return self.model.agent
+
+    @cached_property
+    def factor(self) -> dict[str, Factor]:
+        return {f.name: f for f in (*self.states, *self.actions, *self.outcomes)}
+
+    def log_preferences(self, times: Any) -> dict[str, Any]:
+        """The log of the preferred probability of each member, for each of these time steps: T × members, by outcome or state."""
+        found = {}
+        for statement, factor, loops in self.said("prefer"):
+            loops = {**loops, statement.time or "t": Plated(("time",), times)}
+            p = _table(statement, factor, loops, self.evaluator)
+            _refuse_unnormalised(
+                Table(factor.name, tuple(p.dims), p.data, {}, statement.span), {"time": tuple(map(str, times))}, "the preference over"
+            )
+            found[factor.name] = _log(namespace(p.data).broadcast_to(p.data, (len(times), factor.size)))
+        return found
+
+    def log_habits(self) -> dict[str, Any]:
+        """The log of the prior probability of each member of the actions that have a habit."""
+        found = {}
+        for statement, factor, loops in self.said("habit"):
+            p = _table(statement, factor, loops, self.evaluator)
+            _refuse_unnormalised(Table(factor.name, tuple(p.dims), p.data, {}, statement.span), {}, "the habit over")
+            found[factor.name] = _log(p.data)
+        return found
+
+    def said(self, role: str):
+        """Each statement of a role for each member of its plates: the statement, its factor, the values of its indices."""
+        for statement in self.agent.statements:
+            if statement.role == role:
+                for loops in plate_members(statement.loops, self.evaluator):
+                    yield statement, _addressed(statement, loops, self.evaluator), loops
+
+    def number(self, e: typed.TypedExpression) -> Any:
+        """The value of an expression of parameters."""
+        return self.evaluator.number(e, {}).data
+
+
+def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, prune: bool = True) -> AgentNetwork:
+    """The network of an agent with its parameters. `values` stand in for some of them (traced ones, where an agent is fitted).
+
+    A parent on which a table does not depend is left out where `prune`. Raises `AimError` where a table does not normalise.
+    """
+    model = bound.model
+    assert model.agent is not None
+    roles = model.agent.roles
+    by_role: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
+    for name, role in roles.items():
+        by_role[role] += factors_of(model.variables[name], bound)
+    factors = {(f.variable.name, f.place): f for found in by_role.values() for f in found}
+    known = {n: v for n, v in bound.values.items() if n not in roles} | dict(values or {})
+    known = computed(model, known, bound.sizes) if values is None else known
+    evaluator = AgentEvaluator(bound.sizes, known, model=model, factors=factors)
+    learnt = _learnt(model, bound, evaluator)
+    reader = _Reader(evaluator, learnt, prune)
+    tables: dict[str, dict[str, Table]] = {"initial": {}, "next": {}, "observe": {}}
+    for statement in model.agent.statements:
+        if statement.role in tables:
+            for loops in plate_members(statement.loops, evaluator):
+                factor = _addressed(statement, loops, evaluator)
+                tables[statement.role][factor.name] = reader.table(statement, factor, loops)
+    states, actions, outcomes = (tuple(by_role[role]) for role in ("state", "action", "outcome"))
+    return AgentNetwork(model, bound, evaluator, states, actions, outcomes, tables["initial"], tables["next"], tables["observe"], learnt)
+
+
+def _addressed(statement: typed.AgentStatement, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Factor:
+    """The factor that a statement speaks of at these values of its indices."""
+    axes = evaluator.model.variables[statement.variable].type.axes
+    place = tuple(int(evaluator.index(i, axes[k], loops).data) for k, i in enumerate(statement.indices))
+    return evaluator.factors[statement.variable, place]
+
+
+def _table(statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Plated:
+    own = factor.variable.type.member_of
+    assert own is not None
+    return evaluator.probabilities(statement, factor.size, own, loops)
+
+
+def _log(p: Any) -> Any:
+    with np.errstate(divide="ignore"):
+        return namespace(p).log(p)
+
+
+# ------------------------------------------------------------------ learnt tables
+def _learnt(model: typed.TypedModel, bound: BoundModel, evaluator: AgentEvaluator) -> dict[str, LearntTable]:
+    """The random tables of an agent that are not given: Dirichlet rows, and Beta probabilities as rows of two."""
+    found: dict[str, LearntTable] = {}
+    for statement in model.statements:
+        name = statement.variable
+        if not isinstance(statement, typed.RandomStatement) or name in evaluator.values:
+            continue
+        call, variable = statement.distribution, model.variables[name]
+        if not isinstance(call, typed.DistributionCall) or call.name not in ("Dirichlet", "Beta"):
+            continue
+        shape = tuple(bound.length(axis) for axis in variable.type.axes[: variable.plates])
+        rows: list[Any] = [None] * int(np.prod(shape, dtype=int))
+        before = found.get(name)
+        if before is not None:
+            rows = list(before.concentration)
+        for loops in plate_members(statement.loops, evaluator):
+            place = tuple(int(evaluator.index(i, variable.type.axes[k], loops).data) for k, i in enumerate(statement.indices))
+            given = {key: evaluator.number(value, loops).data for key, value in call.arguments.items()}
+            row = given["concentration"] if call.name == "Dirichlet" else namespace(*given.values()).stack([given["b"], given["a"]])
+            row = row.astype(float) if isinstance(row, np.ndarray) else row
+            rows[int(np.ravel_multi_index(place, shape)) if shape else 0] = row
+        filled = [row for row in rows if row is not None]
+        concentration = namespace(*filled).stack(filled) if len(filled) == len(rows) else rows
+        found[name] = LearntTable(name, concentration, shape, call.name == "Beta")
+    return found
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """Tables of statements, with the rows of learnt tables recognised: two draws of the tables tell which entries follow which row."""
+
+    evaluator: AgentEvaluator
+    learnt: Mapping[str, LearntTable]
+    prune: bool
+
+    def table(self, statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated]) -> Table:
+        probes = [self._probe(seed) for seed in (1, 2)]
+        first, second = (self._with(probe, statement, factor, loops) for probe in probes)
+        dims = tuple(dict.fromkeys((*first.dims, *second.dims)))
+        a, b = first.arranged(dims), second.arranged(dims)
+        used = [name for name in probes[0] if _mentions(statement, name, self.evaluator.model)]
+        if not used:
+            return self._checked(Table(factor.name, dims, a, {}, statement.span))
+        a, b = np.asarray(a), np.asarray(b)
+        shape = tuple(self._size(d) for d in dims)
+        a, b = np.broadcast_to(a, (*shape, factor.size)), np.broadcast_to(b, (*shape, factor.size))
+        free, rows = (a != b).any(axis=-1), {}
+        claimed = np.zeros(shape, dtype=bool)
+        for name in used:
+            rows[name] = _matching(a, probes[0][name], b, probes[1][name], free)
+            claimed |= rows[name] >= 0
+        if not np.array_equal(claimed, free):
+            text = f"a table that is learnt stands by itself for `{factor.name}`: this mixes its entries with others"
+            hint = "write Categorical(A[s]), or an arm of a match with it alone"
+            raise AimError([Diagnostic("AIM0411", text, statement.span, hint)])
+        table = Table(factor.name, dims, np.where(free[..., None], 0.0, a), rows, statement.span)
+        return self._checked(table)
+
+    def _checked(self, table: Table) -> Table:
+        if self.prune and isinstance(table.known, np.ndarray):
+            table = _pruned(table)
+        _refuse_unnormalised(table, {f.name: f.members for f in self.evaluator.factors.values()})
+        return table
+
+    def _size(self, name: str) -> int:
+        return next(f.size for f in self.evaluator.factors.values() if f.name == name)
+
+    def _probe(self, seed: int) -> dict[str, np.ndarray]:
+        random = np.random.default_rng(seed)
+        return {n: random.dirichlet(np.ones(np.shape(t.concentration)[-1]), len(t.concentration)) for n, t in self.learnt.items()}
+
+    def _with(
+        self, probe: Mapping[str, np.ndarray], statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated]
+    ) -> Plated:
+        shaped = {}
+        for name, value in probe.items():
+            table = self.learnt[name]
+            shaped[name] = value[:, 1].reshape(table.shape) if table.pair else value.reshape(*table.shape, -1)
+        evaluator = AgentEvaluator(
+            self.evaluator.sizes, {**self.evaluator.values, **shaped}, model=self.evaluator.model, factors=self.evaluator.factors
+        )
+        try:
+            return _table(statement, factor, loops, evaluator)
+        except KeyError as missing:
+            name = str(missing.args[0])
+            text = f"`{name}` is random, and is no table that an agent learns: it has no value here"
+            hint = f"give {name} = …; tables that are learnt are Dirichlet or Beta"
+            raise AimError([Diagnostic("AIM0412", text, statement.span, hint)]) from None
+
+
+def _mentions(statement: typed.AgentStatement, name: str, model: typed.TypedModel) -> bool:
+    """Whether a statement reads a variable, itself or through what is computed from it."""
+    seen = variables_in(statement.value if statement.value is not None else statement.distribution)
+    grown = True
+    while grown:
+        inner = {
+            v for s in model.statements if s.variable in seen and isinstance(s, typed.DeterministicStatement) for v in variables_in(s.value)
+        }
+        grown = not inner <= seen
+        seen = seen | inner
+    return name in seen
+
+
+def _matching(a: np.ndarray, rows_a: np.ndarray, b: np.ndarray, rows_b: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """For each free entry the row that it equals in both draws, or -1."""
+    found = np.full(free.shape, -1)
+    if rows_a.shape[-1] != a.shape[-1]:
+        return found
+    for place in np.argwhere(free):
+        at = tuple(place)
+        same = np.isclose(rows_a, a[at], atol=1e-12, rtol=0).all(axis=-1) & np.isclose(rows_b, b[at], atol=1e-12, rtol=0).all(axis=-1)
+        found[at] = int(np.argmax(same)) if same.any() else -1
+    return found
+
+
+def _pruned(table: Table) -> Table:
+    """The table without the parents on which nothing in it depends."""
+    parents, known, rows = list(table.parents), np.asarray(table.known), dict(table.rows)
+    for name in table.parents:
+        axis = parents.index(name)
+        constant = all(np.array_equal(x, np.broadcast_to(np.take(x, [0], axis=axis), x.shape)) for x in (known, *rows.values()))
+        if constant:
+            known, rows = np.take(known, 0, axis=axis), {n: np.take(r, 0, axis=axis) for n, r in rows.items()}
+            parents.pop(axis)
+    return Table(table.child, tuple(parents), known, rows, table.span)
+
+
+def _refuse_unnormalised(table: Table, members: Mapping[str, tuple[str, ...]], what: str = "") -> None:
+    """Every row of a table is a distribution: known ones are checked, with the first case that fails told."""
+    if not isinstance(table.known, np.ndarray | np.generic | float):
+        return
+    known = np.asarray(table.known, float)
+    free = np.zeros(known.shape[:-1], dtype=bool)
+    for rows in table.rows.values():
+        free |= rows >= 0
+    total = known.sum(axis=-1)
+    wrong = ~free & ((np.abs(total - 1) > SUM_TOLERANCE) | (known < 0).any(axis=-1) | ~np.isfinite(total))
+    if not wrong.any():
+        return
+    place = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
+    case = ", ".join(f"{parent} = {members[parent][k]}" for parent, k in zip(table.parents, place, strict=True))
+    at = f" where {case}" if case else ""
+    subject = f"{what} `{table.child}`".strip()
+    if (known[place] == 0).all():
+        raise AimError([Diagnostic("AIM0409", f"{subject} is no member of its set{at}", table.span, "keep it inside, with min and max")])
+    text = f"the probabilities of {subject} sum to {total[place]:.10g}{at}, not to 1"
+    if (known[place] < 0).any():
+        text = f"a probability of {subject} is negative{at}"
+    raise AimError([Diagnostic("AIM0307", text, table.span, "write normalize({…}) for weights")])

@@ -1,0 +1,255 @@
+"""Expected free energy over the tree of policies, with shared prefixes: every distinct beginning of a policy is computed once.
+
+For each step ahead, with the belief predicted along the policy: `pragmatic` = E log preferred(o), `epistemic` = the mutual
+information of states and all outcomes of the step together, `novelty` = that of learnt tables and outcomes (Parr, Pezzulo & Friston
+2022). All but the information is linear in the belief, so that a level of the tree is two matrix products: one of beliefs with
+transitions, one of beliefs with the joint likelihood beside the linear terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import prod
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.agents.clusters import Part
+from ppl.agents.contraction import contract
+from ppl.agents.outcomes import sensed
+from ppl.agents.perception import Beliefs, Perception, Tables, next_name, tables_of
+
+TERMS = ("pragmatic", "epistemic", "novelty", "ambiguity")
+MOST_AT_ONCE = 2**22  # numbers in the beliefs of one level of the tree; beyond, the first actions are taken in turn
+
+
+class Weights(NamedTuple):
+    """What the options of `efe` say. The precision is a mixture of values: one where it is known, nodes of a quadrature where it is
+    latent with a Gamma prior."""
+
+    discount: Any
+    pragmatic: Any
+    epistemic: Any
+    novelty: Any
+    precision: Any
+    precision_weights: Any
+
+    def energy(self, terms: Any) -> Any:
+        """G of terms in the order of TERMS; infinite where something that is never preferred can happen."""
+        value = self.epistemic * terms[..., 1] + self.novelty * terms[..., 2]
+        pragmatic = terms[..., 0]
+        return -(value + jnp.where(jnp.isneginf(pragmatic) & (self.pragmatic > 0), -jnp.inf, self.pragmatic * _finite(pragmatic)))
+
+    def choice(self, log_prior: Any, energy: Any) -> Any:
+        """q ∝ exp(log E - precision · G) along the last axis, in expectation over the precision."""
+        finite = jnp.isfinite(energy) & jnp.isfinite(log_prior)
+        hopeless = ~finite.any(axis=-1, keepdims=True)  # each leads where it must not: the habit alone is left
+        safe = jnp.where(jnp.isfinite(energy), energy, 0.0)
+        allowed = jnp.where(hopeless, jnp.isfinite(log_prior), finite)
+        logits = log_prior - self.precision[:, *[None] * energy.ndim] * jnp.where(hopeless, 0.0, safe)
+        q = jax.nn.softmax(jnp.where(allowed, logits, -jnp.inf), axis=-1)
+        return jnp.tensordot(self.precision_weights, q, axes=1)
+
+
+class Scene(NamedTuple):
+    """What is the same at every node of a tree: tables, likelihoods, linear terms. `linear` has for each step ahead (or once, where all
+    are the same) and span of states the columns pragmatic, forbidden, ambiguity, information lost within, novelty."""
+
+    tables: Tables
+    likelihoods: tuple[Any, ...]
+    linear: tuple[tuple[Any, ...], ...]
+    moving: dict[str, Any]  # novelty of learnt transitions, by the axes of their parents
+
+
+class Planner:
+    """Pure functions that value the policies of an agent."""
+
+    def __init__(self, perception: Perception, horizon: int):
+        self.perception, self.network, self.layout, self.horizon = perception, perception.network, perception.layout, horizon
+        self.sensed = sensed(self.network, self.layout)
+        self.sizes = {f.name: f.size for f in (*self.network.states, *self.network.actions)}
+        self.spans = self._spans()
+
+    # ------------------------------------------------------------ what does not change along a policy
+    def _spans(self) -> dict[tuple[int, ...], tuple[str, ...]]:
+        """The groups of clusters over which linear terms are taken, with the states that these terms mention."""
+        names = {s.name: s.name for s in self.network.states}
+        mentioned = (
+            [self.network.observations[f.name].parents for f in self.network.outcomes]
+            + [(name,) for name in self._preferred if name in names]
+            + [one.states for one in self.sensed]
+        )
+        found: dict[tuple[int, ...], set[str]] = {}
+        for parents in mentioned:
+            found.setdefault(self.layout.touched(parents), set()).update(parents)
+        return {span: tuple(s for s in names if s in states) for span, states in found.items()}
+
+    @property
+    def _preferred(self) -> list[str]:
+        return [factor.name for _, factor, _ in self.network.said("prefer")]
+
+    def scene(self, known: Tables, fixed: tuple[Any, ...], learnt: Mapping[str, Any], log_preferences: Mapping[str, Any]) -> Scene:
+        """`fixed` are the known likelihoods of `sensed`; `log_preferences` hold steps ahead × members for each outcome or state with a
+        preference: one step where it is the same at all."""
+        tables = tables_of(self.network, known, learnt)
+        likelihoods = tuple(one.likelihood(self.network, f, tables.observations) for one, f in zip(self.sensed, fixed, strict=True))
+        gains = {name: _gain(counts) for name, counts in learnt.items()}
+        linear = []
+        for k in range(max((len(v) for v in log_preferences.values()), default=1)):
+            columns = {span: [jnp.zeros([self.sizes[s] for s in states])] * 5 for span, states in self.spans.items()}
+            for outcome in self.network.outcomes:
+                self._outcome_terms(columns, outcome.name, tables, {n: v[k] for n, v in log_preferences.items()}, gains)
+            for name in (n for n in log_preferences if n in self.sizes):
+                preferred, hot = log_preferences[name][k], jnp.eye(self.sizes[name])
+                self._add(columns, (name,), 0, _expected(hot, preferred))
+                self._add(columns, (name,), 1, hot @ jnp.isneginf(preferred))
+            for one, likelihood in zip(self.sensed, likelihoods, strict=True):
+                self._add(columns, one.states, 3, _entropy(likelihood).reshape(one.sizes))
+            linear.append(tuple(jnp.stack(c, axis=-1).reshape(-1, 5) for c in columns.values()))
+        moving = {name: _rows_of(table.rows, gains) for name, table in self.network.transitions.items() if table.rows}
+        return Scene(tables, likelihoods, tuple(linear), moving)
+
+    def _outcome_terms(self, columns: dict, name: str, tables: Tables, preferred: Mapping[str, Any], gains: Mapping[str, Any]) -> None:
+        table, array = self.network.observations[name], tables.observations[name]
+        if name in preferred:
+            self._add(columns, table.parents, 0, _expected(array, preferred[name]))
+            self._add(columns, table.parents, 1, array @ jnp.isneginf(preferred[name]))
+        self._add(columns, table.parents, 2, _entropy(array))
+        if table.rows:
+            self._add(columns, table.parents, 4, _rows_of(table.rows, gains))
+
+    def _add(self, columns: dict, parents: tuple[str, ...], column: int, value: Any) -> None:
+        """Adds a value with the axes of its parents to a column of its span."""
+        span = self.layout.touched(parents)
+        states = self.spans[span]
+        order = [parents.index(s) for s in states if s in parents]
+        value = jnp.transpose(value, order)[tuple(slice(None) if s in parents else None for s in states)]
+        columns[span] = [c + value if k == column else c for k, c in enumerate(columns[span])]
+
+    # ------------------------------------------------------------ one node
+    def value(self, beliefs: Mapping[int, Any], scene: Scene, step: int) -> Any:
+        """The terms of a step at beliefs with a leading axis of nodes: nodes × TERMS (without the novelty of transitions)."""
+        nodes = next(iter(beliefs.values())).shape[0]
+        total = jnp.zeros((nodes, 5))
+        for (span, states), weights in zip(self.spans.items(), scene.linear[min(step, len(scene.linear) - 1)], strict=True):
+            if set(span) <= set(beliefs) and (span or 0 in beliefs):
+                total = total + self.over(beliefs, states, nodes) @ weights
+        information = -total[:, 3]
+        for one, likelihood in zip(self.sensed, scene.likelihoods, strict=True):
+            if set(one.clusters) <= set(beliefs):
+                predicted = self.over(beliefs, one.states, nodes) @ likelihood
+                information = information + _entropy(predicted)
+        pragmatic = jnp.where(total[:, 1] > 0, -jnp.inf, total[:, 0])
+        return jnp.stack([pragmatic, jnp.maximum(information, 0.0), total[:, 4], total[:, 2]], axis=-1)
+
+    def over(self, beliefs: Mapping[int, Any], states: tuple[str, ...], nodes: int) -> Any:
+        """The belief over some states at each node, flattened."""
+        touched = self.layout.touched(states)
+        if not touched:
+            return jnp.ones((nodes, 1))
+        joint = contract([(beliefs[k], ("#", *self.layout.clusters[k])) for k in touched], ("#", *states))
+        return joint.reshape(nodes, -1)
+
+    def children(self, part: Part, beliefs: Mapping[int, Any], scene: Scene) -> tuple[dict[int, Any], Any]:
+        """The beliefs after each action, nodes × actions flattened, and the novelty of the transitions that led there."""
+        nodes, count = next(iter(beliefs.values())).shape[0], self.choices(part)
+        found, gained = {}, jnp.zeros((nodes, count))
+        for k in part.clusters:
+            states = self.layout.clusters[k]
+            moving = {s: (scene.tables.transitions[s], (*self.network.transitions[s].parents, next_name(s))) for s in states}
+            reached = [a for a in part.actions if any(a in names for _, names in moving.values())]
+            found[k] = self._moved(k, beliefs, moving, reached, part)
+            for s in states:
+                if s in scene.moving:
+                    gained = gained + self._novelty(s, beliefs, scene.moving[s], part, nodes)
+        return found, gained
+
+    def _moved(self, cluster: int, beliefs: Mapping[int, Any], moving: dict, reached: list[str], part: Part) -> Any:
+        perception = self.perception
+        states, needed = self.layout.clusters[cluster], set()
+        for s in states:
+            needed |= {s} if perception.stays(s) else set(self.network.transitions[s].parents)
+        operands = [(beliefs[k], ("#", *self.layout.clusters[k])) for k in self.layout.touched(needed)]
+        operands += [moving[s] for s in states if not perception.stays(s)]
+        if not any("#" in names for _, names in operands):
+            operands.append((jnp.ones(next(iter(beliefs.values())).shape[0]), ("#",)))
+        array = contract(operands, ("#", *reached, *perception.arrived(cluster)))
+        return self._every(array, reached, part, [self.sizes[s] for s in states])
+
+    def _every(self, array: Any, reached: list[str], part: Part, rest: list[int]) -> Any:
+        """Nodes and all actions of the part as one axis."""
+        nodes = array.shape[0]
+        index = tuple(slice(None) if a in reached else None for a in part.actions)
+        wide = jnp.broadcast_to(array[(slice(None), *index)], (nodes, *(self.sizes[a] for a in part.actions), *rest))
+        return wide.reshape(nodes * self.choices(part), *rest)
+
+    def _novelty(self, state: str, beliefs: Mapping[int, Any], gains: Any, part: Part, nodes: int) -> Any:
+        parents = self.network.transitions[state].parents
+        reached = [a for a in part.actions if a in parents]
+        held = [(beliefs[k], ("#", *self.layout.clusters[k])) for k in self.layout.touched(parents)] or [(jnp.ones(nodes), ("#",))]
+        return self._every(contract([*held, (gains, parents)], ("#", *reached)), reached, part, []).reshape(nodes, -1)
+
+    def choices(self, part: Part) -> int:
+        """The number of joint actions of a part."""
+        return prod(self.sizes[a] for a in part.actions)
+
+    # ------------------------------------------------------------ the tree
+    def policies(self, part: Part, beliefs: Beliefs, scene: Scene, discount: Any, kept: tuple[np.ndarray, ...] | None = None) -> Any:
+        """The discounted terms of every policy of a part, in the order of their actions: policies × TERMS.
+
+        `kept` says for each level which nodes of the full level above go on, where not all policies are considered.
+        """
+        if not part.clusters:  # actions that change nothing
+            return jnp.zeros((self.choices(part) ** self.horizon if kept is None else len(kept[-1]), len(TERMS)))
+        root = {k: beliefs[k][None] for k in part.clusters}
+        return self._grow(part, root, scene, discount, 0, kept)
+
+    def _grow(self, part: Part, beliefs: dict[int, Any], scene: Scene, discount: Any, step: int, kept: Any) -> Any:
+        nodes, count = next(iter(beliefs.values())).shape[0], self.choices(part)
+        states = sum(prod(self.sizes[s] for s in self.layout.clusters[k]) for k in part.clusters)
+        totals = jnp.zeros((nodes, len(TERMS)))
+        for k in range(step, self.horizon):
+            if kept is None and nodes > 1 and nodes * count ** (self.horizon - k) * states > MOST_AT_ONCE:
+                rest = jax.lax.map(lambda b, k=k: self._grow(part, {i: a[None] for i, a in b.items()}, scene, discount, k, None), beliefs)
+                return (totals[:, None, :] + rest).reshape(-1, len(TERMS))
+            beliefs, gained = self.children(part, beliefs, scene)
+            if kept is not None:
+                beliefs = {i: a[kept[k]] for i, a in beliefs.items()}
+            found = self.value(beliefs, scene, k)
+            spread = jnp.repeat(totals, count, axis=0)
+            extra = gained.reshape(-1)
+            if kept is not None:
+                spread, extra = spread[kept[k]], extra[kept[k]]
+            totals = spread + discount**k * found.at[:, 2].add(extra)
+            nodes = totals.shape[0]
+        return totals
+
+
+# ------------------------------------------------------------------ sums over outcomes
+def _finite(a: Any) -> Any:
+    return jnp.where(jnp.isfinite(a), a, 0.0)
+
+
+def _expected(probabilities: Any, logs: Any) -> Any:
+    """Σ p log c over those members that are preferred at all."""
+    return probabilities @ _finite(logs)
+
+
+def _entropy(p: Any) -> Any:
+    """-Σ p log p along the last axis."""
+    return -(p * jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny))).sum(axis=-1)
+
+
+def _gain(counts: Any) -> Any:
+    """E KL[Dir(a + e_o) ‖ Dir(a)] of one more count of a row, by definition: Σ_o (a_o / a_0) (log a_0/a_o + ψ(a_o + 1) - ψ(a_0 + 1))."""
+    total = counts.sum(axis=-1, keepdims=True)
+    digamma = jax.scipy.special.digamma
+    each = jnp.log(total / counts) + digamma(counts + 1) - digamma(total + 1)
+    return (counts / total * each).sum(axis=-1)
+
+
+def _rows_of(rows: Mapping[str, np.ndarray], gains: Mapping[str, Any]) -> Any:
+    """What each row that stands in a table is worth, by the axes of its parents."""
+    return sum(jnp.where(r >= 0, gains[name][np.maximum(r, 0)], 0.0) for name, r in rows.items())

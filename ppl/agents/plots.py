@@ -1,0 +1,70 @@
+"""Pictures of a trace with Matplotlib: beliefs, policies and expected free energy over time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ppl.results.extras import needs
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+
+if TYPE_CHECKING:
+    from ppl.agents.trace import Trace
+
+MOST_LINES = 12  # policies in one picture
+
+
+def plot(trace: Trace, kind: str, *, episode: int = 0, ax: Any = None) -> Any:
+    """The picture of this kind: Matplotlib's axes (of `beliefs` an array of them, one a state). Raises `AimError` where there is none."""
+    if kind not in KINDS:
+        hint = did_you_mean(kind, KINDS) or "plots: " + ", ".join(KINDS)
+        raise AimError([Diagnostic("AIM0810", f"there is no plot `{kind}`", None, hint)])
+    return KINDS[kind](trace, episode, ax)
+
+
+def _beliefs(trace: Trace, episode: int, ax: Any) -> Any:
+    """The probability of each member of each state, darker where it is larger, with the true state as a dot where it is known."""
+    states = trace.program.network.states
+    if ax is None:
+        _, grid = needs("matplotlib.pyplot", "plots").subplots(
+            len(states), 1, squeeze=False, sharex=True, layout="constrained", figsize=(7, 1 + 1.6 * len(states))
+        )
+        axes = grid[:, 0]
+    else:
+        axes = np.atleast_1d(ax)
+    for k, (place, f) in enumerate(zip(axes, states, strict=True)):
+        place.imshow(trace.told.beliefs[f.name][episode].T, aspect="auto", cmap="Greys", vmin=0, vmax=1)
+        if trace.told.states.shape[-1]:
+            place.plot(np.arange(trace.steps), trace.told.states[episode, :, k], ".", color="tab:red", label="true")
+        place.set(ylabel=f.name, yticks=range(f.size), yticklabels=f.members)
+    axes[-1].set(xlabel="step")
+    return axes
+
+
+def _over_policies(trace: Trace, episode: int, ax: Any, *, what: str, label: str) -> Any:
+    ax = ax if ax is not None else needs("matplotlib.pyplot", "plots").subplots(layout="constrained")[1]
+    plans = [trace.plan(t, episode) for t in range(trace.steps)]
+    values = np.stack([getattr(plan, what) for plan in plans])
+    best = np.argsort(-np.stack([plan.probabilities for plan in plans]).max(axis=0), kind="stable")[:MOST_LINES]
+    for k in best:
+        ax.plot(np.where(np.isfinite(values[:, k]), values[:, k], np.nan), marker=".", label=_text(plans[0].policies[k]))
+    ax.set(xlabel="step", ylabel=label)
+    ax.legend(fontsize="small", title="policy" if len(best) == values.shape[1] else f"the {len(best)} most probable policies")
+    return ax
+
+
+def _text(policy: list[Any]) -> str:
+    return " ".join(one if isinstance(one, str) else ",".join(f"{k}={v}" for k, v in one.items()) for one in policy)
+
+
+def _policies(trace: Trace, episode: int, ax: Any) -> Any:
+    return _over_policies(trace, episode, ax, what="probabilities", label="probability")
+
+
+def _energies(trace: Trace, episode: int, ax: Any) -> Any:
+    return _over_policies(trace, episode, ax, what="G", label="expected free energy (nats)")
+
+
+KINDS: dict[str, Callable[[Any, int, Any], Any]] = {"beliefs": _beliefs, "policies": _policies, "G": _energies}

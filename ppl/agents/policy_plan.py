@@ -1,0 +1,176 @@
+"""What a plan is, for a person: policies by name, their expected free energy by term, their probabilities, the action that follows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ppl.agents.network import AgentNetwork
+from ppl.agents.policies import Policies
+from ppl.agents.program import Valued
+
+MOST_LISTED = 200_000
+TIED = 1e-9
+
+Action = str | dict[str, str]
+
+
+@dataclass(frozen=True)
+class PolicyPlan:
+    """Arrays have one entry for each of `policies`; all are in nats and discounted, none is weighted.
+
+    `G = -(pragmatic + epistemic + novelty)` under weights of 1, and `risk = G - ambiguity + novelty`. Actions that reach nothing in
+    common are planned apart: `parts` are then several, and the policies here their combinations, as long as these are few enough.
+    """
+
+    network: AgentNetwork = field(repr=False)
+    sets: tuple[Policies, ...] = field(repr=False)
+    valued: tuple[Valued, ...] = field(repr=False)
+    sophisticated: bool = False
+
+    # ------------------------------------------------------------ policies
+    @cached_property
+    def acting(self) -> tuple[int, ...]:
+        """The parts that hold actions."""
+        return tuple(k for k, one in enumerate(self.sets) if one.part.actions)
+
+    @cached_property
+    def policies(self) -> list[list[Action]]:
+        """Each a list of actions, the first first: a member's name, or with several actions an object of names."""
+        steps = [self._steps(k) for k in self.acting]
+        counts = [len(s) for s in steps]
+        names = {f.name: f.members for f in self.network.actions}
+        found = []
+        for place in np.ndindex(*counts):
+            own = [s[i] for s, i in zip(steps, place, strict=True)]
+            found.append([self._named({k: int(o[t]) for k, o in zip(self.acting, own, strict=True)}, names) for t in range(len(own[0]))])
+        return found
+
+    def _steps(self, k: int) -> np.ndarray:
+        one = self.sets[k]
+        return np.arange(one.choices)[:, None] if self.sophisticated else one.steps()
+
+    def _named(self, joint: dict[int, int], names: dict[str, tuple[str, ...]]) -> Action:
+        found = {}
+        for k, place in joint.items():
+            one = self.sets[k]
+            for name, at in zip(one.part.actions, np.unravel_index(place, one.sizes), strict=True):
+                found[name] = names[name][int(at)]
+        ordered = {f.name: found[f.name] for f in self.network.actions if f.name in found}
+        return next(iter(ordered.values())) if len(self.network.actions) == 1 else ordered
+
+    # ------------------------------------------------------------ values
+    def _combined(self, arrays: list[Any], passive: float = 0.0) -> np.ndarray:
+        total = np.zeros(1)
+        for k in self.acting:
+            total = (total[:, None] + np.asarray(arrays[k], float)).reshape(-1)
+        return total + passive
+
+    def _term(self, place: int) -> np.ndarray:
+        columns = [np.asarray(v.terms, float)[..., place] for v in self.valued]
+        return self._combined(columns, sum(float(c[0]) for k, c in enumerate(columns) if k not in self.acting))
+
+    @cached_property
+    def pragmatic(self) -> np.ndarray:
+        """Expected log preference of what will be seen."""
+        return self._term(0)
+
+    @cached_property
+    def epistemic(self) -> np.ndarray:
+        """Mutual information of the states and all outcomes of each step together."""
+        return self._term(1)
+
+    @cached_property
+    def novelty(self) -> np.ndarray:
+        """Mutual information of what is learnt and what will be seen."""
+        return self._term(2)
+
+    @cached_property
+    def ambiguity(self) -> np.ndarray:
+        """Expected entropy of the outcomes given the states."""
+        return self._term(3)
+
+    @cached_property
+    def G(self) -> np.ndarray:
+        """Expected free energy, with the weights of `efe`: smaller is better."""
+        passive = sum(float(np.asarray(v.energy).reshape(-1)[0]) for k, v in enumerate(self.valued) if k not in self.acting)
+        return self._combined([v.energy for v in self.valued], passive)
+
+    @cached_property
+    def risk(self) -> np.ndarray:
+        """KL of predicted from preferred outcomes: G - ambiguity + novelty."""
+        return self.G - self.ambiguity + self.novelty
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """q(π) ∝ exp(log E - precision · G)."""
+        total = np.ones(1)
+        for k in self.acting:
+            total = (total[:, None] * np.asarray(self.valued[k].probabilities, float)).reshape(-1)
+        return total
+
+    # ------------------------------------------------------------ choice
+    @cached_property
+    def first(self) -> dict[str, np.ndarray]:
+        """The probability of each first action, by action."""
+        found = {}
+        for k in self.acting:
+            one = self.sets[k]
+            joint = np.asarray(self.valued[k].first, float).reshape(one.sizes)
+            for axis, name in enumerate(one.part.actions):
+                found[name] = joint.sum(axis=tuple(i for i in range(joint.ndim) if i != axis))
+        return {f.name: found[f.name] for f in self.network.actions if f.name in found}
+
+    @cached_property
+    def chosen(self) -> dict[int, int]:
+        """The most probable first joint action of each part; of those that are equal the first."""
+        found = {}
+        for k in self.acting:
+            first = np.asarray(self.valued[k].first, float)
+            found[k] = int(np.argmax(first >= first.max() * (1 - TIED)))
+        return found
+
+    @cached_property
+    def action(self) -> dict[str, str]:
+        """The most probable first action, by name."""
+        return self.members(self.chosen)
+
+    def members(self, joint: dict[int, int]) -> dict[str, str]:
+        """Joint actions of the parts as members by action."""
+        named = self._named(joint, {f.name: f.members for f in self.network.actions})
+        return named if isinstance(named, dict) else {self.network.actions[0].name: named}
+
+    @cached_property
+    def ties(self) -> list[dict[str, str]]:
+        """Further first actions that are as probable as the one that is taken."""
+        found = []
+        for k in self.acting:
+            first = np.asarray(self.valued[k].first, float)
+            for place in np.flatnonzero(first >= first.max() * (1 - TIED)):
+                if int(place) != self.chosen[k]:
+                    found.append(self.members({**self.chosen, k: int(place)}))
+        return found
+
+    def draw(self, rng: np.random.Generator) -> dict[str, str]:
+        """A first action by its probability."""
+        joint = {}
+        for k in self.acting:
+            first = np.asarray(self.valued[k].first, float)
+            joint[k] = int(rng.choice(len(first), p=first / first.sum()))
+        return self.members(joint)
+
+    @cached_property
+    def loss(self) -> float:
+        """How much G may be off because improbable outcomes were passed over."""
+        return float(sum(np.max(np.asarray(v.loss)) for v in self.valued))
+
+    @property
+    def count(self) -> int:
+        """The number of policies."""
+        return int(np.prod([len(np.asarray(self.valued[k].probabilities)) for k in self.acting], dtype=float))
+
+    def __repr__(self) -> str:
+        return f"<plan of {self.count} policies: {', '.join(f'{k} = {v}' for k, v in self.action.items())}>"

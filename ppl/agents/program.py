@@ -1,0 +1,248 @@
+"""An agent as pure compiled functions of its memory: `advance`, `plan`, and both as one `step`.
+
+Numbers that do not change are arguments and no constants of the compiled functions, so that agents of one structure share them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.agents.clusters import lay_out
+from ppl.agents.foresight import foresee, outcomes_of
+from ppl.agents.network import AgentNetwork
+from ppl.agents.options import Options, options_of
+from ppl.agents.perception import Memory, Perception, Tables, known_tables, tables_of
+from ppl.agents.planning import MOST_AT_ONCE, Planner
+from ppl.agents.policies import Policies, policies_of
+from ppl.engines.vmp import compiler_options
+from ppl.results.belief import Belief
+from ppl.semantics.typed import IndexReference
+from ppl.semantics.walking import inside
+from ppl.source.diagnostics import AimError, Diagnostic
+
+FOLLOWED = 8  # outcomes of each node that are followed at first
+ACCEPTED_LOSS = 1e-9
+
+
+class Numbers(NamedTuple):
+    """Everything numeric that an agent is made of."""
+
+    known: Tables
+    counts: dict[str, Any]  # of what is learnt, before anything was
+    fixed: tuple[Any, ...]
+    log_habits: tuple[Any, ...]  # by part: of each joint action
+    weights: Any
+
+
+class Valued(NamedTuple):
+    """The policies of one part: `terms` are policies × (pragmatic, epistemic, novelty, ambiguity), discounted; `first` is the
+    probability of each first joint action; `loss` bounds what outcomes that were passed over can change in G."""
+
+    terms: Any
+    energy: Any
+    log_prior: Any
+    probabilities: Any
+    first: Any
+    loss: Any
+
+
+@dataclass(frozen=True, eq=False)
+class AgentProgram:
+    network: AgentNetwork
+    options: Options | None
+
+    # ------------------------------------------------------------ parts
+    @cached_property
+    def perception(self) -> Perception:
+        whole = self.options is not None and self.options.sophisticated
+        return Perception(self.network, lay_out(self.network, whole_parts=whole))
+
+    @cached_property
+    def planner(self) -> Planner:
+        assert self.options is not None
+        planner = Planner(self.perception, self.options.horizon)
+        if self.options.sophisticated and (planner.layout.split or any(one.apart for one in planner.sensed)):
+            text = "the states that are planned together are too many to foresee outcomes exactly"
+            assert self.network.agent.planning is not None
+            raise AimError([Diagnostic("AIM0415", text, self.network.agent.planning.span, "leave `sophisticated` out")])
+        return planner
+
+    @cached_property
+    def policies(self) -> tuple[Policies, ...]:
+        assert self.options is not None
+        return tuple(policies_of(self.network, part, self.horizon if part.actions else 1) for part in self.planner.layout.parts)
+
+    @property
+    def horizon(self) -> int:
+        return self.options.horizon if self.options is not None else 0
+
+    @cached_property
+    def numbers(self) -> Numbers:
+        counts = {name: table.concentration for name, table in self.network.learnt.items()}
+        if self.options is None:
+            return Numbers(known_tables(self.network), counts, (), (), None)
+        fixed = tuple(one.fixed for one in self.planner.sensed)
+        return Numbers(known_tables(self.network), counts, fixed, self._habits(), self.options.weights)
+
+    def _habits(self) -> tuple[Any, ...]:
+        """The log prior of each joint action of each part, normalised; uniform where there is no habit."""
+        logs, found = self.network.log_habits(), []
+        for part in self.planner.layout.parts:
+            total: Any = np.zeros(1)
+            for name in part.actions:
+                size = self.network.factor[name].size
+                total = (total[:, None] + logs.get(name, np.full(size, -np.log(size)))).reshape(-1)
+            found.append(total)
+        return tuple(found)
+
+    # ------------------------------------------------------------ pure functions
+    def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, rates: Any) -> tuple[Memory, Any]:
+        """The memory after an action and what was seen then (`first`: at the beginning), and the free energy."""
+        return self.perception.advance(numbers.known, numbers.counts, memory, action, seen, first, rates)
+
+    def smoothed_pair(self, numbers: Numbers, before: Memory, action: Any, later: Any) -> Any:
+        """The belief at a step given the same that the belief at the next step is given."""
+        tables = tables_of(self.network, numbers.known, before.learnt)
+        predicted = self.perception.predict(before.beliefs, action, tables)
+        return self.perception.smoothed(before.beliefs, action, predicted, later, tables)
+
+    def plan(self, numbers: Numbers, memory: Memory, log_preferences: dict[str, Any], followed: int | None = None) -> tuple[Valued, ...]:
+        """The policies of each part; of a sophisticated agent its first actions, with `followed` outcomes at each node."""
+        assert self.options is not None
+        scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, log_preferences)
+        valued = self._foreseen if self.options.sophisticated else self._listed
+        return tuple(valued(k, numbers, memory, scene, followed) for k in range(len(self.policies)))
+
+    def _listed(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
+        policies, weights = self.policies[place], numbers.weights
+        terms = self.planner.policies(policies.part, memory.beliefs, scene, weights.discount, policies.kept)
+        energy, log_prior = weights.energy(terms), policies.log_prior(numbers.log_habits[place])
+        if not policies.part.actions:
+            return _passive(terms, energy)
+        probabilities = weights.choice(log_prior, energy)
+        return Valued(terms, energy, log_prior, probabilities, policies.first(probabilities), jnp.zeros_like(energy))
+
+    def _foreseen(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
+        policies, habit, weights = self.policies[place], numbers.log_habits[place], numbers.weights
+        if not policies.part.clusters:
+            return self._listed(place, numbers, memory, scene, followed)
+        root = {k: memory.beliefs[k][None] for k in policies.part.clusters}
+        columns = outcomes_of(self.planner, policies.part)
+        most = min(columns, followed or self.most_followed(place))
+        found = foresee(self.planner, policies.part, root, scene, weights, habit, most)
+        terms, energy, loss = (x[0] for x in found)
+        if not policies.part.actions:
+            return _passive(terms, energy)
+        probabilities = weights.choice(habit, energy)
+        return Valued(terms, energy, habit, probabilities, probabilities, loss)
+
+    def most_followed(self, place: int) -> int:
+        """How many outcomes of each node of a part's tree can be followed."""
+        part = self.policies[place].part
+        columns, levels = outcomes_of(self.planner, part), self.horizon - 1
+        if levels == 0:
+            return columns
+        states = int(np.prod([self.planner.sizes[s] for k in part.clusters for s in self.planner.layout.clusters[k]]))
+        room = 64 * MOST_AT_ONCE / (states * self.planner.choices(part))
+        return max(1, min(columns, int(room ** (1 / levels) / self.planner.choices(part))))
+
+    def action(self, valued: tuple[Valued, ...]) -> Any:
+        """The most probable first action of each part, as the place of each action's member; of equal ones the first."""
+        return self.spread([_first_of_best(one.first) for one in valued])
+
+    def spread(self, joint: list[Any]) -> Any:
+        """The joint action of each part as the members of the single ones."""
+        names, found = [f.name for f in self.network.actions], {}
+        for policies, place in zip(self.policies, joint, strict=True):
+            for name, size in list(zip(policies.part.actions, policies.sizes, strict=True))[::-1]:
+                found[name] = place % size
+                place = place // size
+        return jnp.stack([jnp.asarray(found[name]) for name in names]) if names else jnp.zeros(0, int)
+
+    def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, log_preferences: Any, rates: Any) -> Any:
+        """Perceive, plan and act in one: the new memory, the free energy, the policies, the action."""
+        memory, free_energy = self.advance(numbers, memory, action, seen, first, rates)
+        valued = self.plan(numbers, memory, log_preferences)
+        return memory, free_energy, valued, self.action(valued)
+
+    @property
+    def blank(self) -> Memory:
+        """The memory before the first step."""
+        return self.perception.blank(self.numbers.counts)
+
+    # ------------------------------------------------------------ reports
+    def marginals(self, memory: Memory) -> dict[str, Any]:
+        """The belief over each state by itself."""
+        return {f.name: self.perception.marginal(memory.beliefs, (f.name,)) for f in self.network.states}
+
+    def beliefs(self, marginals: Mapping[str, Any], learnt: Mapping[str, Any]) -> dict[str, Belief]:
+        """Beliefs by variable: members of a plate of states stand in one belief; what is learnt as its own family."""
+        found = {}
+        for variable in dict.fromkeys(f.variable.name for f in self.network.states):
+            own = [f for f in self.network.states if f.variable.name == variable]
+            p = np.stack([np.asarray(marginals[f.name], float) for f in own])
+            plates = [self.network.bound.length(axis) for axis in own[0].variable.type.axes[: own[0].variable.plates]]
+            found[variable] = Belief(variable, "Categorical", {"p": p.reshape(*plates, -1)}, own[0].members)
+        for name, table in self.network.learnt.items():
+            counts = np.asarray(learnt[name], float)
+            if table.pair:
+                found[name] = Belief(name, "Beta", {k: counts[:, c].reshape(table.shape) for k, c in (("a", 1), ("b", 0))})
+            else:
+                found[name] = Belief(name, "Dirichlet", {"concentration": counts.reshape(*table.shape, -1)})
+        return found
+
+    # ------------------------------------------------------------ compiled
+    @cached_property
+    def _compiled(self) -> dict[Any, Any]:
+        return {}
+
+    def compiled(self, name: str, **static: Any) -> Callable[..., Any]:
+        """One of the pure functions, compiled for the shapes that it is called with."""
+
+        def call(*arguments: Any) -> Any:
+            shapes = tuple((np.shape(x), getattr(x, "dtype", type(x))) for x in jax.tree.leaves(arguments))
+            key = (name, *static.items(), shapes, jnp.zeros(()).dtype)
+            if key not in self._compiled:
+                function = jax.jit(lambda *args: getattr(self, name)(*args, **static))
+                self._compiled[key] = function.lower(*arguments).compile(compiler_options=self.compiler_options())
+            return self._compiled[key](*arguments)
+
+        return call
+
+    def compiler_options(self, times: int = 1) -> dict[str, Any]:
+        """Small programs are compiled without passes that take longer than they save; `times` is how often this one will be used."""
+        nodes = sum(p.count for p in self.policies) if self.options is not None else 1
+        states = max(1, sum(f.size for f in self.network.states))
+        return compiler_options(np.empty(min(10**7, nodes * states * times)))
+
+    def log_preferences(self, times: Any) -> dict[str, Any]:
+        """Those of these steps; of one alone where the time step is in none of them."""
+        timed = any(self._timed(statement) for statement, _, _ in self.network.said("prefer"))
+        return self.network.log_preferences(np.asarray(times) if timed else np.zeros(1, int))
+
+    def _timed(self, statement: Any) -> bool:
+        return any(i.name == statement.time for i in inside(statement.distribution, IndexReference))
+
+
+def program_of(network: AgentNetwork) -> AgentProgram:
+    return AgentProgram(network, options_of(network))
+
+
+def _passive(terms: Any, energy: Any) -> Valued:
+    """A part without actions: what it adds is the same whatever is done."""
+    one = jnp.ones(1)
+    return Valued(terms, energy, jnp.zeros(1), one, one, jnp.zeros(1))
+
+
+def _first_of_best(probabilities: Any) -> Any:
+    """The place of the largest probability; those that rounding alone tells apart count as equal."""
+    top = probabilities.max()
+    close = 1e3 * jnp.finfo(probabilities.dtype).eps
+    return jnp.argmax(probabilities >= top * (1 - close))

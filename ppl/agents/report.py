@@ -1,0 +1,81 @@
+"""A trace as JSON for programs: one object a step, as the acceptance of an agent's run lays it out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ppl.agents.trace import Trace
+
+MOST_LISTED = 100_000  # policies in all
+
+
+def trace_json(trace: Trace, episode: int = 0) -> dict[str, Any]:
+    """`steps`, the beliefs of the last one, and the actions that were done."""
+    network = trace.program.network
+    listed = trace.program.options is not None and trace.whole_plans and trace.steps * trace.plan(0).count <= MOST_LISTED
+    steps = [_step(trace, t, episode, listed) for t in range(trace.steps)]
+    done = trace.told.action[episode]
+    actions = {f.name: [f.members[k] for k in done[:, i] if k >= 0] for i, f in enumerate(network.actions)}
+    return {
+        "model": network.model.name,
+        "kind": "agent",
+        "seed": trace.seed,
+        "steps": steps,
+        "beliefs": steps[-1]["beliefs"] if steps else {},
+        "actions": actions,
+        "warnings": cautions(trace, episode),
+    }
+
+
+def _step(trace: Trace, t: int, episode: int, listed: bool) -> dict[str, Any]:
+    network, told = trace.program.network, trace.told
+    seen = {f.name: f.members[k] if k >= 0 else None for f, k in zip(network.outcomes, told.seen[episode, t], strict=True)}
+    found: dict[str, Any] = {"t": t, "observations": seen, "free_energy": float(told.free_energy[episode, t])}
+    found["beliefs"] = {name: _belief(b) for name, b in trace.beliefs_at(t, episode).items()}
+    if told.states.shape[-1]:
+        found["states"] = {f.name: f.members[k] for f, k in zip(network.states, told.states[episode, t], strict=True)}
+    if trace.program.options is None:
+        return found
+    if listed:
+        plan = trace.plan(t, episode)
+        found["policies"] = [one if isinstance(one, list) else [one] for one in plan.policies]
+        for name in ("G", "pragmatic", "epistemic", "novelty", "risk", "ambiguity", "probabilities"):
+            found[name] = [float(x) if np.isfinite(x) else None for x in getattr(plan, name)]
+    found["action"] = {f.name: f.members[k] for f, k in zip(network.actions, told.chosen[episode, t], strict=True)}
+    if listed and plan.ties:
+        found["ties"] = plan.ties
+    return found
+
+
+def _belief(belief: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {"family": belief.family}
+    if belief.members is not None:
+        found["members"] = list(belief.members)
+    found["params"] = {name: np.asarray(value).tolist() for name, value in belief.params.items()}
+    if belief.family != "Categorical":
+        found |= {"mean": np.asarray(belief.mean).tolist(), "sd": np.asarray(belief.sd).tolist()}
+    return found
+
+
+def cautions(trace: Trace, episode: int = 0) -> list[str]:
+    """What to know before these numbers are trusted."""
+    program, found = trace.program, []
+    if program.perception.layout.split:
+        groups = "; ".join(", ".join(states) for states in program.perception.layout.split)
+        found.append(f"{groups}: too many joint states, so they are believed as independent (mean field), and the free energy is a bound")
+    if program.options is None:
+        return found
+    if any(one.apart for one in program.planner.sensed):
+        found.append("there are too many joint outcomes: the information of groups of them is added up, which may count some twice")
+    loss = max((float(np.max(v.loss[episode])) for v in trace.told.valued), default=0.0)
+    if loss > 1e-6:
+        found.append(f"improbable outcomes were passed over in planning: G may be off by up to {loss:.3g} nats")
+    energies = [np.asarray(v.energy[episode]) for v in trace.told.valued]
+    hopeless = [t for t in range(trace.steps) if any(np.isinf(e[t]).all() for e in energies)]
+    if hopeless:
+        found.append(
+            f"step {hopeless[0]}: every policy may lead to what is never preferred, so G is infinite for all and the habit decides"
+        )
+    return found

@@ -1,0 +1,134 @@
+"""A trace: what an agent saw, believed, expected and did, step by step, for one episode or many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ppl.agents.loop import Step
+from ppl.agents.policy_plan import PolicyPlan
+from ppl.agents.program import AgentProgram, Valued
+from ppl.results.belief import Belief
+from ppl.source.diagnostics import AimError, Diagnostic
+
+if TYPE_CHECKING:
+    import xarray
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Arrays by name have the axes steps, or episodes × steps where there are several episodes."""
+
+    program: AgentProgram = field(repr=False)
+    told: Step = field(repr=False)  # episodes × steps
+    whole_plans: bool = True
+    seed: int = 0
+
+    @property
+    def episodes(self) -> int:
+        return self.told.seen.shape[0]
+
+    @property
+    def steps(self) -> int:
+        return self.told.seen.shape[1]
+
+    def _shaped(self, value: np.ndarray) -> np.ndarray:
+        return value[0] if self.episodes == 1 else value
+
+    def _named(self, factors: tuple[Any, ...], places: np.ndarray) -> dict[str, np.ndarray]:
+        return {f.name: self._shaped(_words(f.members, places[..., k])) for k, f in enumerate(factors) if k < places.shape[-1]}
+
+    @cached_property
+    def observations(self) -> dict[str, np.ndarray]:
+        """What was seen, by the names of members; None where nothing was."""
+        return self._named(self.program.network.outcomes, self.told.seen)
+
+    @cached_property
+    def actions(self) -> dict[str, np.ndarray]:
+        """What was done after each step."""
+        return self._named(self.program.network.actions, self.told.action)
+
+    @cached_property
+    def states(self) -> dict[str, np.ndarray]:
+        """The true states of the world, where it is the agent's own model."""
+        return self._named(self.program.network.states, self.told.states)
+
+    @cached_property
+    def beliefs(self) -> dict[str, np.ndarray]:
+        """The probability of each member of each state after what was seen: steps × members."""
+        return {name: self._shaped(value) for name, value in self.told.beliefs.items()}
+
+    @cached_property
+    def learnt(self) -> dict[str, np.ndarray]:
+        """The counts of each learnt table: steps × rows × members."""
+        return {name: self._shaped(value) for name, value in self.told.learnt.items()}
+
+    @property
+    def free_energy(self) -> np.ndarray:
+        """Of each step, in nats."""
+        return self._shaped(self.told.free_energy)
+
+    @cached_property
+    def G(self) -> np.ndarray:
+        """Expected free energy of every policy at each step; of the best one alone where there are too many to keep."""
+        found = np.stack([np.stack([self._plan(e, t).G for t in range(self.steps)]) for e in range(self.episodes)])
+        return self._shaped(found)
+
+    def plan(self, step: int, episode: int = 0) -> PolicyPlan:
+        """The plan of a step. Raises `AimError` where the agent does not plan, or where plans were too many to keep."""
+        if self.program.options is None or not self.whole_plans:
+            why = "the agent does not plan" if self.program.options is None else "there were too many policies to keep"
+            raise AimError([Diagnostic("AIM0416", f"the trace holds no plan: {why}", None)])
+        return self._plan(episode, step)
+
+    def _plan(self, episode: int, step: int) -> PolicyPlan:
+        valued = tuple(Valued(*(x[episode, step] for x in v)) for v in self.told.valued)
+        options = self.program.options
+        return PolicyPlan(self.program.network, self.program.policies, valued, options is not None and options.sophisticated)
+
+    def beliefs_at(self, step: int, episode: int = 0) -> Mapping[str, Belief]:
+        """Beliefs over states and learnt tables after what was seen at a step."""
+        return self.program.beliefs(
+            {n: v[episode, step] for n, v in self.told.beliefs.items()}, {n: v[episode, step] for n, v in self.told.learnt.items()}
+        )
+
+    def to_xarray(self) -> xarray.Dataset:
+        """Observations, actions, states, beliefs and free energy, labelled by episode, step and member."""
+        from ppl.results.extras import needs
+
+        xr = needs("xarray", "arviz")
+        network = self.program.network
+        dims = ("episode", "step")
+        arrays: dict[str, Any] = {}
+        for factors, places, suffix in (
+            (network.outcomes, self.told.seen, ""),
+            (network.actions, self.told.action, ""),
+            (network.states, self.told.states, " (true)"),
+        ):
+            for k, f in enumerate(factors):
+                if k < places.shape[-1]:
+                    arrays[f.name + suffix] = (dims, _words(f.members, places[..., k]))
+        coordinates: dict[str, Any] = {"episode": np.arange(self.episodes), "step": np.arange(self.steps)}
+        for f in network.states:
+            arrays[f"belief {f.name}"] = ((*dims, f"member of {f.name}"), self.told.beliefs[f.name])
+            coordinates[f"member of {f.name}"] = list(f.members)
+        arrays["free_energy"] = (dims, self.told.free_energy)
+        return xr.Dataset(arrays, coords=coordinates)
+
+    def plot(self, kind: str = "beliefs", *, episode: int = 0, ax: Any = None) -> Any:
+        """`beliefs`, `policies` (probabilities over time) or `G`: Matplotlib's axes."""
+        from ppl.agents.plots import plot
+
+        return plot(self, kind, episode=episode, ax=ax)
+
+    def __repr__(self) -> str:
+        return f"<trace of {self.program.network.model.name}: {self.episodes} episode{'s' * (self.episodes > 1)} of {self.steps} steps>"
+
+
+def _words(members: tuple[str, ...], places: np.ndarray) -> np.ndarray:
+    names = np.array([*members, None], dtype=object)
+    return names[places]

@@ -1,0 +1,175 @@
+"""Where outcomes come from: the agent's own model as the world, or a record of what happened.
+
+A world is pure functions of its state and of data: what it is given once, and what it is given for each step (random numbers, drawn
+before anything is compiled, or entries of a record). All data have a leading axis of episodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.agents.perception import Perception, Tables, known_tables
+from ppl.agents.program import AgentProgram
+from ppl.agents.record import Record
+from ppl.arrays.streams import stream
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+
+
+class World(Protocol):
+    """`given` is for the whole episode, `now` for one step; `done` is what the world says was done, -1 where it does not."""
+
+    def data(self, episodes: int, steps: int, seed: int) -> tuple[Any, Any]: ...
+
+    def begin(self, given: Any) -> Any: ...
+
+    def observe(self, state: Any, now: Any) -> Any: ...
+
+    def done(self, now: Any) -> Any: ...
+
+    def move(self, state: Any, action: Any, now: Any) -> Any: ...
+
+    def states(self, state: Any) -> Any: ...
+
+
+class Truth(NamedTuple):
+    """What is really so: the place of each state, and the tables."""
+
+    states: Any
+    tables: Tables
+
+
+class Chances(NamedTuple):
+    """Uniform random numbers of one step: one for each outcome and each next state."""
+
+    outcomes: Any
+    states: Any
+
+
+@dataclass(frozen=True)
+class ModelWorld:
+    """The agent's own model, run as the world. `where` fixes states at the beginning (places), `given` the rows of learnt tables."""
+
+    perception: Perception
+    where: Mapping[str, int] = field(default_factory=dict)
+    rows: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def data(self, episodes: int, steps: int, seed: int) -> tuple[Any, Chances]:
+        network, random = self.perception.network, stream(seed, "world")
+        tables = {}
+        for name, table in network.learnt.items():
+            drawn = random.standard_gamma(np.broadcast_to(table.concentration, (episodes, *np.shape(table.concentration))))
+            drawn /= drawn.sum(axis=-1, keepdims=True)
+            tables[name] = np.broadcast_to(self.rows[name], drawn.shape) if name in self.rows else drawn
+        beginning = random.random((episodes, len(network.states)))
+        chances = Chances(*(random.random((episodes, steps, len(of))) for of in (network.outcomes, network.states)))
+        return (tables, beginning), chances
+
+    def begin(self, given: Any) -> Truth:
+        network, (rows, chances) = self.perception.network, given
+        parts = ((getattr(network, part), getattr(known_tables(network), part)) for part in Tables._fields)
+        tables = Tables(*({n: jnp.asarray(t.probabilities(array[n], rows)) for n, t in own.items()} for own, array in parts))
+        places: dict[str, Any] = {}
+        waiting = [f.name for f in network.states]
+        while waiting:
+            name = next(s for s in waiting if all(p in places for p in network.initial[s].parents))
+            waiting.remove(name)
+            chance = chances[len(places)]
+            places[name] = self.where.get(name, _draw(chance, network.initial[name], tables.initial[name], places))
+        return Truth(_stacked([places[f.name] for f in network.states]), tables)
+
+    def observe(self, state: Truth, now: Chances) -> Any:
+        network, places = self.perception.network, self._places(state)
+        tables = state.tables.observations
+        return _stacked(
+            [_draw(now.outcomes[k], network.observations[f.name], tables[f.name], places) for k, f in enumerate(network.outcomes)]
+        )
+
+    def done(self, now: Chances) -> Any:
+        return jnp.full(len(self.perception.network.actions), -1)
+
+    def move(self, state: Truth, action: Any, now: Chances) -> Truth:
+        network = self.perception.network
+        places = self._places(state) | {f.name: action[k] for k, f in enumerate(network.actions)}
+        tables = state.tables.transitions
+        moved = [_draw(now.states[k], network.transitions[f.name], tables[f.name], places) for k, f in enumerate(network.states)]
+        return Truth(_stacked(moved), state.tables)
+
+    def states(self, state: Truth) -> Any:
+        return state.states
+
+    def _places(self, state: Truth) -> dict[str, Any]:
+        return {f.name: state.states[k] for k, f in enumerate(self.perception.network.states)}
+
+
+def _stacked(places: list[Any]) -> Any:
+    return jnp.array(places, int) if places else jnp.zeros(0, int)
+
+
+def _draw(chance: Any, table: Any, probabilities: Any, places: Mapping[str, Any]) -> Any:
+    """The member whose share of [0, 1) holds the chance; one of probability 0 is never drawn."""
+    row = jnp.asarray(probabilities)[tuple(places[p] for p in table.parents)]
+    return (chance * row.sum() >= jnp.cumsum(row)[:-1]).sum()
+
+
+@dataclass(frozen=True)
+class RecordWorld:
+    """What was seen and done, step by step."""
+
+    record: Record
+
+    def data(self, episodes: int, steps: int, seed: int) -> tuple[Any, Any]:
+        return (), (self.record.seen[None], self.record.done[None])
+
+    def begin(self, given: Any) -> Any:
+        return ()
+
+    def observe(self, state: Any, now: Any) -> Any:
+        return now[0]
+
+    def done(self, now: Any) -> Any:
+        return now[1]
+
+    def move(self, state: Any, action: Any, now: Any) -> Any:
+        return state
+
+    def states(self, state: Any) -> Any:
+        return jnp.zeros(0, int)
+
+
+def model_world(program: AgentProgram, where: Mapping[str, Any]) -> ModelWorld:
+    """The agent's own model, with what `where` says of states and tables. Raises `AimError` for what is neither."""
+    network = program.network
+    states = {f.name: f for f in network.states}
+    places, given = {}, {}
+    for name, value in where.items():
+        if name in states:
+            places[name] = _place(states[name], value)
+        elif name in network.learnt:
+            given[name] = _rows(network.learnt[name], np.asarray(value, float))
+        else:
+            hint = did_you_mean(name, [*states, *network.learnt]) or "it has " + ", ".join([*states, *network.learnt])
+            raise AimError([Diagnostic("AIM0605", f"`{network.model.name}` has no state or learnt table `{name}`", None, hint)])
+    return ModelWorld(program.perception, places, given)
+
+
+def _place(factor: Any, value: Any) -> int:
+    word = str(value.item() if isinstance(value, np.ndarray) else value)
+    word = word.removesuffix(".0")
+    if word not in factor.members:
+        hint = did_you_mean(word, factor.members) or "its members are " + ", ".join(factor.members)
+        raise AimError([Diagnostic("AIM0614", f"`{word}` is no member of `{factor.name}`", None, hint)])
+    return factor.members.index(word)
+
+
+def _rows(table: Any, value: np.ndarray) -> np.ndarray:
+    rows = np.stack([1 - value, value], axis=-1) if table.pair else value
+    size = np.shape(table.concentration)
+    if rows.shape != (*table.shape, size[-1]) or (np.abs(rows.sum(axis=-1) - 1) > 1e-6).any() or (rows < 0).any():
+        text = f"`{table.name}` was given with the shape {list(value.shape)}; it is probabilities of shape {[*table.shape, size[-1]]}"
+        raise AimError([Diagnostic("AIM0611", text, None)])
+    return rows.reshape(size)
