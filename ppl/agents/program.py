@@ -21,7 +21,7 @@ from ppl.agents.options import Options, options_of
 from ppl.agents.perception import Memory, Perception, Tables, known_tables, tables_of
 from ppl.agents.planning import MOST_AT_ONCE, Planner
 from ppl.agents.policies import Policies, policies_of
-from ppl.engines.vmp import compiler_options
+from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
 from ppl.semantics.walking import inside
@@ -29,6 +29,7 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 FOLLOWED = 8  # outcomes of each node that are followed at first
 ACCEPTED_LOSS = 1e-9
+OFTEN = 1000  # how often a mind is taken to perceive and plan
 
 
 class Numbers(NamedTuple):
@@ -200,27 +201,22 @@ class AgentProgram:
 
     # ------------------------------------------------------------ compiled
     @cached_property
-    def _compiled(self) -> dict[Any, Any]:
+    def _compiled(self) -> dict[Any, Callable[..., Any]]:
         return {}
 
     def compiled(self, name: str, **static: Any) -> Callable[..., Any]:
-        """One of the pure functions, compiled for the shapes that it is called with."""
+        """One of the pure functions, compiled for each of the shapes that it is called with."""
+        key = (name, *static.items())
+        if key not in self._compiled:
+            function = getattr(self, name)
+            self._compiled[key] = jax.jit(lambda *args: function(*args, **static), compiler_options=self.compiler_options(OFTEN))
+        return self._compiled[key]
 
-        def call(*arguments: Any) -> Any:
-            shapes = tuple((np.shape(x), getattr(x, "dtype", type(x))) for x in jax.tree.leaves(arguments))
-            key = (name, *static.items(), shapes, jnp.zeros(()).dtype)
-            if key not in self._compiled:
-                function = jax.jit(lambda *args: getattr(self, name)(*args, **static))
-                self._compiled[key] = function.lower(*arguments).compile(compiler_options=self.compiler_options())
-            return self._compiled[key](*arguments)
-
-        return call
-
-    def compiler_options(self, times: int = 1) -> dict[str, Any]:
-        """Small programs are compiled without passes that take longer than they save; `times` is how often this one will be used."""
+    def compiler_options(self, times: int) -> dict[str, Any]:
+        """What the compiler is told of a program that is used so many times: passes that take longer than they save are left out."""
         nodes = sum(p.count for p in self.policies) if self.options is not None else 1
         states = max(1, sum(f.size for f in self.network.states))
-        return compiler_options(np.empty(min(10**7, nodes * states * times)))
+        return compiler_options(np.empty(min(MEDIUM - 1, nodes * states * times)))
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """Those of these steps; of one alone where the time step is in none of them."""
