@@ -52,6 +52,9 @@ class AgentAccount:
                 lines.append(f"plans {names}: {one.count} policies{written} of {one.horizon} steps, one tree with shared beginnings")
         if sum(bool(p.part.actions) for p in program.policies) > 1:
             lines.append("    these reach no state in common, so that expected free energy is a sum and each is planned by itself")
+        if program.budget is not None:
+            bound = "its price couples them" if program.budget.binds else "more than can be spent, so its price is 0"
+            lines.append(f"    within a budget of {program.budget.most:g} at each step: {bound}")
         for one in program.planner.sensed:
             columns = one.fixed.shape[1] * prod(network.factor[n].size for n in one.learnt)
             lines.append(f"outcomes that tell of {', '.join(one.states)}: {columns} kinds of joint outcome that differ in what they say")

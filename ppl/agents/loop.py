@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram, Valued
+from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram, Planned, Valued
 from ppl.agents.worlds import World
 from ppl.engines.precision import with_precision
 
@@ -27,7 +27,7 @@ class Step(NamedTuple):
     beliefs: dict[str, Any]
     learnt: dict[str, Any]
     free_energy: Any
-    valued: tuple[Valued, ...]
+    planned: Planned
 
 
 @dataclass(frozen=True)
@@ -51,16 +51,15 @@ class Loop:
         program, (state, memory, action) = self.program, carry
         seen = self.world.observe(state, now)
         memory, free_energy = program.advance(numbers, memory, action, seen, step == 0, self.rates)
-        valued: tuple[Valued, ...] = ()
-        chosen = jnp.full(len(program.network.actions), -1)
+        planned = Planned((), jnp.full(len(program.network.actions), -1), jnp.zeros(0))
         if program.options is not None:
             ahead = {n: _window(v, step, program.horizon) for n, v in preferences.items()}
-            valued = program.plan(numbers, memory, ahead, self.followed)
-            chosen = program.action(valued)
+            planned = program.plan(numbers, memory, ahead, self.followed)
+        chosen = planned.action
         done = self.world.done(now)
         action = jnp.where(done >= 0, done, chosen)
         truth, marginals = self.world.states(state), program.marginals(memory)
-        told = Step(truth, seen, action, chosen, marginals, memory.learnt, free_energy, self._kept(valued))
+        told = Step(truth, seen, action, chosen, marginals, memory.learnt, free_energy, planned._replace(parts=self._kept(planned.parts)))
         return (self.world.move(state, action, now), memory, action), told
 
     def _kept(self, valued: tuple[Valued, ...]) -> tuple[Valued, ...]:
@@ -105,7 +104,7 @@ def run_loop(
             arguments = (program.numbers, preferences, given, now)
             ready = run.lower(*arguments).compile(compiler_options=program.compiler_options(episodes * steps))
             told = jax.tree.map(np.asarray, ready(*arguments))
-            if not _foresees(program) or followed >= most or max(float(np.max(v.loss)) for v in told.valued) <= ACCEPTED_LOSS:
+            if not _foresees(program) or followed >= most or max(float(np.max(v.loss)) for v in told.planned.parts) <= ACCEPTED_LOSS:
                 return told
             followed = min(4 * followed, most)
 

@@ -140,9 +140,9 @@ class Mind:
             text = f"`{program.network.model.name}` has no plan"
             names = ", ".join(f.name for f in program.network.actions) or "a"
             raise AimError([Diagnostic("AIM0416", text, program.network.model.span, f"write plan {names} by efe(horizon = 1)")])
-        return PolicyPlan(program.network, program.policies, self._valued(), program.options.sophisticated)
+        return PolicyPlan(program.network, program.policies, self._planned(), program.options.sophisticated)
 
-    def _valued(self) -> Any:
+    def _planned(self) -> Any:
         program, memory = self.program, self.memory
         preferences = program.log_preferences(np.arange(self.t + 1, self.t + 1 + program.horizon))
 
@@ -153,9 +153,9 @@ class Mind:
             most = max(program.most_followed(k) for k in range(len(program.policies)))
             followed = min(FOLLOWED, most)
             while True:
-                valued = program.compiled("plan", followed=followed)(program.numbers, memory, preferences)
-                if followed >= most or max(float(np.max(v.loss)) for v in valued) <= ACCEPTED_LOSS:
-                    return valued
+                planned = program.compiled("plan", followed=followed)(program.numbers, memory, preferences)
+                if followed >= most or max(float(np.max(v.loss)) for v in planned.parts) <= ACCEPTED_LOSS:
+                    return planned
                 followed = min(4 * followed, most)
 
         import jax

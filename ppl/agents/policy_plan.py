@@ -10,7 +10,7 @@ import numpy as np
 
 from ppl.agents.network import AgentNetwork
 from ppl.agents.policies import Policies
-from ppl.agents.program import Valued
+from ppl.agents.program import Planned, Valued
 
 MOST_LISTED = 200_000
 TIED = 1e-9
@@ -28,8 +28,17 @@ class PolicyPlan:
 
     network: AgentNetwork = field(repr=False)
     sets: tuple[Policies, ...] = field(repr=False)
-    valued: tuple[Valued, ...] = field(repr=False)
+    planned: Planned = field(repr=False)
     sophisticated: bool = False
+
+    @property
+    def valued(self) -> tuple[Valued, ...]:
+        return self.planned.parts
+
+    @property
+    def price(self) -> np.ndarray:
+        """Under a budget, the price of each step ahead in nats a unit of cost: 0 where the budget is not reached."""
+        return np.asarray(self.planned.price, float)
 
     # ------------------------------------------------------------ policies
     @cached_property
@@ -125,18 +134,10 @@ class PolicyPlan:
         return {f.name: found[f.name] for f in self.network.actions if f.name in found}
 
     @cached_property
-    def chosen(self) -> dict[int, int]:
-        """The most probable first joint action of each part; of those that are equal the first."""
-        found = {}
-        for k in self.acting:
-            first = np.asarray(self.valued[k].first, float)
-            found[k] = int(np.argmax(first >= first.max() * (1 - TIED)))
-        return found
-
-    @cached_property
     def action(self) -> dict[str, str]:
-        """The most probable first action, by name."""
-        return self.members(self.chosen)
+        """The first action that is taken, by name: the most probable one; under a budget the best that keeps it."""
+        places = np.asarray(self.planned.action)
+        return {f.name: f.members[int(k)] for f, k in zip(self.network.actions, places, strict=True)}
 
     def members(self, joint: dict[int, int]) -> dict[str, str]:
         """Joint actions of the parts as members by action."""
@@ -145,14 +146,12 @@ class PolicyPlan:
 
     @cached_property
     def ties(self) -> list[dict[str, str]]:
-        """Further first actions that are as probable as the one that is taken."""
-        found = []
-        for k in self.acting:
-            first = np.asarray(self.valued[k].first, float)
-            for place in np.flatnonzero(first >= first.max() * (1 - TIED)):
-                if int(place) != self.chosen[k]:
-                    found.append(self.members({**self.chosen, k: int(place)}))
-        return found
+        """Further first actions that are as probable as the one that is taken; under a budget none is told."""
+        if len(self.price):
+            return []
+        best = {k: np.flatnonzero(first >= first.max() * (1 - TIED)) for k in self.acting for first in [np.asarray(self.valued[k].first)]}
+        taken = {k: int(places[0]) for k, places in best.items()}
+        return [self.members({**taken, k: int(place)}) for k, places in best.items() for place in places[1:]]
 
     def draw(self, rng: np.random.Generator) -> dict[str, str]:
         """A first action by its probability."""

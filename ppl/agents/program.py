@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.agents.budget import Budget, budget_of, priced, whole_actions
 from ppl.agents.clusters import lay_out
 from ppl.agents.foresight import foresee, outcomes_of
 from ppl.agents.network import AgentNetwork
@@ -54,6 +55,14 @@ class Valued(NamedTuple):
     loss: Any
 
 
+class Planned(NamedTuple):
+    """The policies of each part, the first action of each of the agent's actions, and the price of each step under a budget."""
+
+    parts: tuple[Valued, ...]
+    action: Any
+    price: Any
+
+
 @dataclass(frozen=True, eq=False)
 class AgentProgram:
     network: AgentNetwork
@@ -79,6 +88,10 @@ class AgentProgram:
     def policies(self) -> tuple[Policies, ...]:
         assert self.options is not None
         return tuple(policies_of(self.network, part, self.horizon if part.actions else 1) for part in self.planner.layout.parts)
+
+    @cached_property
+    def budget(self) -> Budget | None:
+        return budget_of(self.network, self.planner.layout.parts)
 
     @property
     def horizon(self) -> int:
@@ -114,12 +127,19 @@ class AgentProgram:
         predicted = self.perception.predict(before.beliefs, action, tables)
         return self.perception.smoothed(before.beliefs, action, predicted, later, tables)
 
-    def plan(self, numbers: Numbers, memory: Memory, log_preferences: dict[str, Any], followed: int | None = None) -> tuple[Valued, ...]:
-        """The policies of each part; of a sophisticated agent its first actions, with `followed` outcomes at each node."""
+    def plan(self, numbers: Numbers, memory: Memory, log_preferences: dict[str, Any], followed: int | None = None) -> Planned:
+        """The policies of each part, of a sophisticated agent its first actions (with `followed` outcomes at each node), and the action
+        that follows: the most probable first one, of equal ones the first; under a budget one that keeps it."""
         assert self.options is not None
         scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, log_preferences)
         valued = self._foreseen if self.options.sophisticated else self._listed
-        return tuple(valued(k, numbers, memory, scene, followed) for k in range(len(self.policies)))
+        parts = [valued(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
+        if self.budget is None:
+            return Planned(tuple(parts), self.spread([_first_of_best(one.first) for one in parts]), jnp.zeros(0))
+        steps = 1 if self.options.sophisticated else self.horizon
+        priced_parts, price = priced(parts, self.policies, self.budget, numbers.weights, steps)
+        whole = whole_actions(parts, self.policies, self.budget, numbers.weights, price)
+        return Planned(tuple(priced_parts), self.spread(whole), price)
 
     def _listed(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
         policies, weights = self.policies[place], numbers.weights
@@ -154,10 +174,6 @@ class AgentProgram:
         room = 64 * MOST_AT_ONCE / (states * self.planner.choices(part))
         return max(1, min(columns, int(room ** (1 / levels) / self.planner.choices(part))))
 
-    def action(self, valued: tuple[Valued, ...]) -> Any:
-        """The most probable first action of each part, as the place of each action's member; of equal ones the first."""
-        return self.spread([_first_of_best(one.first) for one in valued])
-
     def spread(self, joint: list[Any]) -> Any:
         """The joint action of each part as the members of the single ones."""
         names, found = [f.name for f in self.network.actions], {}
@@ -170,8 +186,8 @@ class AgentProgram:
     def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, log_preferences: Any, rates: Any) -> Any:
         """Perceive, plan and act in one: the new memory, the free energy, the policies, the action."""
         memory, free_energy = self.advance(numbers, memory, action, seen, first, rates)
-        valued = self.plan(numbers, memory, log_preferences)
-        return memory, free_energy, valued, self.action(valued)
+        planned = self.plan(numbers, memory, log_preferences)
+        return memory, free_energy, planned, planned.action
 
     @property
     def blank(self) -> Memory:

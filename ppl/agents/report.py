@@ -44,6 +44,8 @@ def _step(trace: Trace, t: int, episode: int, listed: bool) -> dict[str, Any]:
         for name in ("G", "pragmatic", "epistemic", "novelty", "risk", "ambiguity", "probabilities"):
             found[name] = [float(x) if np.isfinite(x) else None for x in getattr(plan, name)]
     found["action"] = {f.name: f.members[k] for f, k in zip(network.actions, told.chosen[episode, t], strict=True)}
+    if told.planned.price.shape[-1]:
+        found["price"] = told.planned.price[episode, t].tolist()
     if listed and plan.ties:
         found["ties"] = plan.ties
     return found
@@ -69,10 +71,10 @@ def cautions(trace: Trace, episode: int = 0) -> list[str]:
         return found
     if any(one.apart for one in program.planner.sensed):
         found.append("there are too many joint outcomes: the information of groups of them is added up, which may count some twice")
-    loss = max((float(np.max(v.loss[episode])) for v in trace.told.valued), default=0.0)
+    loss = max((float(np.max(v.loss[episode])) for v in trace.told.planned.parts), default=0.0)
     if loss > 1e-6:
         found.append(f"improbable outcomes were passed over in planning: G may be off by up to {loss:.3g} nats")
-    energies = [np.asarray(v.energy[episode]) for v in trace.told.valued]
+    energies = [np.asarray(v.energy[episode]) for v in trace.told.planned.parts]
     hopeless = [t for t in range(trace.steps) if any(np.isinf(e[t]).all() for e in energies)]
     if hopeless:
         found.append(

@@ -126,7 +126,7 @@ def _row(program: AgentProgram, mind: Mind, plan: Any) -> Step:
     _, done = one_step(program.network, plan.action)
     marginals = {n: np.asarray(v) for n, v in with_precision(mind.dtype, program.marginals)(mind.memory).items()}
     learnt = {n: np.asarray(v) for n, v in mind.memory.learnt.items()}
-    return Step(np.zeros(0, int), mind.past[-1].seen, done, done, marginals, learnt, np.asarray(mind.free_energy), plan.valued)
+    return Step(np.zeros(0, int), mind.past[-1].seen, done, done, marginals, learnt, np.asarray(mind.free_energy), plan.planned)
 
 
 def _nothing(row: Step) -> Step:

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import jax
 import numpy as np
 
 from ppl.agents.loop import Step
 from ppl.agents.policy_plan import PolicyPlan
-from ppl.agents.program import AgentProgram, Valued
+from ppl.agents.program import AgentProgram
 from ppl.results.belief import Belief
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -86,9 +87,9 @@ class Trace:
         return self._plan(episode, step)
 
     def _plan(self, episode: int, step: int) -> PolicyPlan:
-        valued = tuple(Valued(*(x[episode, step] for x in v)) for v in self.told.valued)
+        planned = jax.tree.map(lambda x: x[episode, step], self.told.planned)
         options = self.program.options
-        return PolicyPlan(self.program.network, self.program.policies, valued, options is not None and options.sophisticated)
+        return PolicyPlan(self.program.network, self.program.policies, planned, options is not None and options.sophisticated)
 
     def beliefs_at(self, step: int, episode: int = 0) -> Mapping[str, Belief]:
         """Beliefs over states and learnt tables after what was seen at a step."""

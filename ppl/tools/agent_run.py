@@ -69,7 +69,7 @@ def _row(trace: Trace, t: int) -> list[str]:
     row += [_belief(f.members, told.beliefs[f.name][0, t]) for f in network.states]
     row.append(number(float(told.free_energy[0, t])))
     if trace.program.options is not None:
-        row.append(number(sum(float(np.min(v.energy[0, t])) for v in told.valued)))
+        row.append(number(sum(float(np.min(v.energy[0, t])) for v in told.planned.parts)))
     if network.actions:
         row.append(_action(trace, t))
     return row
