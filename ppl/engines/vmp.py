@@ -80,9 +80,8 @@ def run_vmp(
         clock = time.perf_counter()
         begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1)
         compiled = time.perf_counter()
-        carry, messages = _looped(
-            begin(program.data, stacked), lambda c, stop: sweeps(program.data, c, stop, small, still), limit, progress
-        )
+        carry = begin(program.data, stacked)
+        carry, messages = _looped(sweeps, program.data, carry, limit, (small, still), progress)
         compile_seconds, run_seconds = compile_seconds + compiled - clock, run_seconds + time.perf_counter() - compiled
         if np.all(np.isfinite(carry["bound"])):
             break
@@ -94,11 +93,13 @@ def run_vmp(
     return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds)
 
 
-def _looped(carry: Any, sweeps: Callable[[Any, int], tuple[Any, Any]], limit: int, progress: Progress | None) -> tuple[Any, Any]:
+def _looped(
+    sweeps: Callable[..., tuple[Any, Any]], data: Data, carry: Any, limit: int, enough: tuple[float, float], progress: Progress | None
+) -> tuple[Any, Any]:
     """What is carried after the last sweep, and the messages; progress is told by blocks of sweeps."""
     messages, done = {}, 0
     while done < limit and not np.all(carry["converged"]) and (done == 0 or np.any(np.isfinite(carry["bound"]))):
-        carry, messages = sweeps(carry, limit if progress is None else min(limit, done + BETWEEN_REPORTS))
+        carry, messages = sweeps(data, carry, limit if progress is None else min(limit, done + BETWEEN_REPORTS), *enough)
         done = int(np.max(carry["iterations"]))
         if progress is not None:
             progress(done, float(np.max(carry["bound"])))
