@@ -150,7 +150,7 @@ def blank(chain: DiscreteChain, dtype: Any) -> tuple[Arrays, Arrays]:
 def solved(chain: DiscreteChain, site: Any, pair: Any) -> tuple[Any, Any, Any]:
     """Log-partition, probabilities of windows, and of steps; what is impossible has none at all, whatever the rounding."""
     initial = jnp.zeros((chain.states,), site.dtype)
-    found = family.marginals(initial, pair, site, homogeneous=chain.homogeneous)
+    found = family.marginals(initial, pair, site, homogeneous=chain.homogeneous, route=chain.route)
     unary = jnp.where(site < NEARLY_IMPOSSIBLE, 0.0, found.unary)
     pairwise = jnp.where(pair < NEARLY_IMPOSSIBLE, 0.0, found.pairwise)
     return found.log_partition.sum(), unary, pairwise

@@ -28,6 +28,7 @@ from ppl.compiler.discrete_structure import (
 )
 from ppl.compiler.latents import LatentVariable
 from ppl.compiler.lowering import LoweredFactor
+from ppl.families.discrete_chain import Route, routes
 
 LARGEST_JOINT = 64  # joint states of several cells or steps
 LARGEST_PAIRS = 2**28  # numbers, where every step has a matrix of its own
@@ -69,13 +70,20 @@ class DiscreteChain:
     homogeneous: bool
     tied: bool  # whether the transition is that of all the batch
     times: dict[str, int]  # which axis of each variable is time
+    route: Route | None = None  # the only one that its program holds; None where it holds all
 
     @property
     def signature(self) -> tuple:
         """Everything that a compiled program depends on."""
         patterns = tuple(p.signature for p in self.patterns)
         groups = tuple(g.signature for gs in self.groups for g in gs)
-        return self.batch, self.steps, self.window, self.cells, self.cardinalities, self.homogeneous, self.tied, patterns, groups
+        own = self.batch, self.steps, self.window, self.cells, self.cardinalities, self.homogeneous, self.tied, self.route
+        return *own, patterns, groups
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """From the fastest to the one that is always right."""
+        return routes(math.prod(self.batch), self.windows, self.states)
 
     @property
     def windows(self) -> int:

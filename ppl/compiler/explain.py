@@ -47,6 +47,8 @@ def _form(block: Block, plan: Plan) -> str:
 
 def _reason(block: Block, plan: Plan) -> str:
     bent = [f.label for f in plan.factors if smooth_variables([f]) & set(block.variables)]
+    if bent and plan.engine == "gibbs":
+        return f"a joint Normal given Pólya–Gamma weights of {'; '.join(dict.fromkeys(bent))}"
     if bent:
         return f"natural-gradient steps: not conjugate in {'; '.join(dict.fromkeys(bent))}"
     if block.structure is not None:

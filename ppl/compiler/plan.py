@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.compiler.augmentation import is_logistic
 from ppl.compiler.blocks import Block, choose_blocks, in_form
 from ppl.compiler.discrete_latents import boxed, kept_entries, structured_variables
 from ppl.compiler.expansion import Expansion, find_expansions, untied
@@ -329,7 +330,7 @@ def _refuse_without_conditional(plan: Plan, approximation: typed.Approximation |
     if approximation and approximation.forms:
         text = "the engine `gibbs` makes no use of forms of a posterior, which this approximation asks for"
         raise AimError([Diagnostic("AIM0510", text, approximation.span, "leave out the forms, or write `use vmp`")])
-    bent = next((f for f in plan.factors if smooth_variables([f])), None)
+    bent = next((f for f in plan.factors if smooth_variables([f]) and not is_logistic(f)), None)
     if bent is not None:
         names = " and ".join(f"`{n}`" for n in sorted(smooth_variables([bent])))
         text = f"the engine `gibbs` cannot serve this model: this statement leaves {names} no conditional that can be drawn from"

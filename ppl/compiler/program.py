@@ -7,7 +7,7 @@ message, so it is computed once, before the first sweep. A block that is not con
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.compiler.blocks import Block
+from ppl.compiler.discrete_chains import DiscreteChain
 from ppl.compiler.discrete_kinds import by_step, labelled
 from ppl.compiler.emissions import log_potentials, make_emissions, no_sums, sums_of, without
 from ppl.compiler.energies import ReadyFactor, energy_value, ready_factor
@@ -72,6 +73,17 @@ class Program:
         leaves, tree = jax.tree.flatten(self.data)
         shapes = tuple((a.shape, str(a.dtype)) for a in leaves)
         return (tree, shapes, self.layout.signature, self.order, str(self.dtype), self.damping)
+
+    # ------------------------------------------------------------ which way its long chains go
+    @cached_property
+    def routes(self) -> int:
+        """How many routes the kernels of its discrete chains have at most."""
+        return max((len(b.structure.routes) for b in self.layout.blocks.values() if isinstance(b.structure, DiscreteChain)), default=1)
+
+    def routed(self, place: int) -> Program:
+        """The program in which each discrete chain takes this one of its routes alone, the last where there are fewer."""
+        blocks = {name: _routed(block, place) for name, block in self.layout.blocks.items()}
+        return replace(self, layout=replace(self.layout, blocks=blocks))
 
     # ------------------------------------------------------------ which factors a block needs
     @cached_property
@@ -191,17 +203,12 @@ class Program:
         own, block = state["moments"][name], self.layout.blocks[name]
         if block.turns is not None:
             return self.in_turns(name, block.turns, state, data, messages, prior_only)
-        gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
         former = None if prior_only else state["natural"].get(name)
+        gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
         if name in data.emissions:
             return self.update_chain(name, gradient, state, data, former)
         if name not in self.stepped or prior_only:
-            kind = kind_of(block)
-            found = kind.optimum(block, gradient, own, former, self.damping)
-            if kind.cancels and not self.damping:  # seen from the optimum, what is left of the data is small
-                own = found["moments"]
-                gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
-                found = kind.optimum(block, gradient, own, former, self.damping)
+            found = at_optimum(block, lambda m: self.block_energy(name, m, state, data, messages, prior_only), own, former, self.damping)
             return put(state, name, **found)
         parts = uphill(
             lambda rho: kind_of(block).optimum(block, gradient, own, former, 1.0 - rho),
@@ -333,6 +340,25 @@ class Program:
                 kind = kind_of(self.layout.blocks[name])
                 far = jnp.maximum(far, kind.movement((moments, new["natural"][name]), (old["moments"][name], old["natural"][name])))
         return far
+
+
+def at_optimum(
+    block: Block, energy: Callable[[Mapping[str, Any]], Any], own: Mapping[str, Any], former: Any, damping: float
+) -> dict[str, Any]:
+    """What `put` puts of a block whose energy is linear in its statistics, at its optimum."""
+    kind = kind_of(block)
+    found = kind.optimum(block, jax.grad(energy)(own), own, former, damping)
+    if kind.cancels and not damping:  # seen from the optimum, what is left of the data is small
+        own = found["moments"]
+        found = kind.optimum(block, jax.grad(energy)(own), own, former, damping)
+    return found
+
+
+def _routed(block: Block, place: int) -> Block:
+    chain = block.structure
+    if not isinstance(chain, DiscreteChain):
+        return block
+    return replace(block, structure=replace(chain, route=chain.routes[min(place, len(chain.routes) - 1)]))
 
 
 def linear_value(message: tuple[Any, Any], own: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """Gibbs sampling: sweeps of the program with a draw after each update, from which the next block is updated (Geman & Geman 1984).
 
-Chains run side by side under `vmap` in one compiled loop. Discrete variables are told by the average of their conditional tables,
-which varies less than the frequencies of their draws (Gelfand & Smith 1990).
+Logistic statements get Pólya–Gamma weights. Chains run side by side under `vmap` in one compiled loop. Discrete variables are told by
+the average of their conditional tables, which varies less than the frequencies of their draws (Gelfand & Smith 1990).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
+from ppl.compiler.augmentation import update_weighted
 from ppl.compiler.blocks import Block
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import DISCRETE, PREDICTED
@@ -162,7 +163,11 @@ def gibbs_sweep(
             state, tables[name] = _in_turns(program, block, turns[name], state, data, messages, own)
             values[block.variables[0]] = jnp.argmax(state["moments"][name]["table"], axis=-1)
             continue
-        state = program.update(name, state, data, messages)
+        if name in program.stepped:
+            own, weights = jax.random.split(own)
+            state = update_weighted(program, name, state, data, messages, weights)
+        else:
+            state = program.update(name, state, data, messages)
         parts = parts_of(state, name)
         found, point = drawn(kind_of(block), block, program.layout.latents, parts, own)
         state = put(state, name, moments=point)

@@ -1,6 +1,8 @@
 """Variational message passing: sweeps of a program until its bound and its beliefs stand still.
 
-One compiled loop; restarts side by side under `vmap`, of which the best bound wins. An exact plan needs one sweep.
+One compiled loop; restarts side by side under `vmap`, of which the best bound wins. An exact plan needs one sweep. The kernel of a long
+discrete chain has several routes, and which is right depends on the numbers: the loop holds the fastest alone, and where its bound
+is not finite the run begins again with the next, so that the program stays small.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
+from ppl.compiler.discrete_chains import DiscreteChain
 from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
 from ppl.engines.starts import checked_start, starting_points
@@ -24,6 +27,7 @@ STANDING_STILL = 1e-6  # movement of a block, in units of its sd
 ITERATIONS = 1000
 BETWEEN_REPORTS = 25
 SMALL, MEDIUM = 50_000, 500_000  # numbers
+ONCE = 20  # times as many for what runs once
 
 Progress = Callable[[int, float], None]
 
@@ -71,42 +75,54 @@ def run_vmp(
     labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
     still = STANDING_STILL if np.dtype(dtype) == np.float64 else 1e-3
-    clock = time.perf_counter()
-    begin, sweeps = _compiled_once(program, stacked, limit, several=count > 1)
-    compile_seconds = time.perf_counter() - clock
-    clock = time.perf_counter()
-    carry, messages, done = begin(program.data, stacked), {}, 0
-    while done < limit and not np.all(carry["converged"]) and (done == 0 or np.any(np.isfinite(carry["bound"]))):
-        stop = limit if progress is None else min(limit, done + BETWEEN_REPORTS)
-        carry, messages = sweeps(program.data, carry, stop, small, still)
-        done = int(np.max(carry["iterations"]))
-        if progress is not None:
-            progress(done, float(np.max(carry["bound"])))
+    compile_seconds = run_seconds = 0.0
+    for place in range(program.routes):
+        clock = time.perf_counter()
+        begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1)
+        compiled = time.perf_counter()
+        carry = begin(program.data, stacked)
+        carry, messages = _looped(sweeps, program.data, carry, limit, (small, still), progress)
+        compile_seconds, run_seconds = compile_seconds + compiled - clock, run_seconds + time.perf_counter() - compiled
+        if np.all(np.isfinite(carry["bound"])):
+            break
     best = int(np.argmax(np.nan_to_num(np.asarray(carry["bound"]), nan=-np.inf))) if count > 1 else 0
     chosen = jax.tree.map(lambda a: a[best], carry) if count > 1 else carry
     trace = np.asarray(chosen["trace"])[: int(chosen["iterations"])]
     trace = trace[-1:] if plan.exact else trace
-    run_seconds = time.perf_counter() - clock
     converged = bool(chosen["converged"]) or plan.exact
     return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds)
+
+
+def _looped(
+    sweeps: Callable[..., tuple[Any, Any]], data: Data, carry: Any, limit: int, enough: tuple[float, float], progress: Progress | None
+) -> tuple[Any, Any]:
+    """What is carried after the last sweep, and the messages; progress is told by blocks of sweeps."""
+    messages, done = {}, 0
+    while done < limit and not np.all(carry["converged"]) and (done == 0 or np.any(np.isfinite(carry["bound"]))):
+        carry, messages = sweeps(data, carry, limit if progress is None else min(limit, done + BETWEEN_REPORTS), *enough)
+        done = int(np.max(carry["iterations"]))
+        if progress is not None:
+            progress(done, float(np.max(carry["bound"])))
+    return carry, messages
 
 
 _COMPILED: dict[Any, tuple[Any, Any]] = {}
 REMEMBERED = 64  # programs that are kept compiled in this process
 
 
-def _compiled_once(program: Program, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
+def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
     """The compiled functions, remembered: another fit of the same shapes does not compile again."""
-    key = (program.signature, tuple((k, v.shape) for k, v in labels.items()), limit, several)
+    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, several)
     if key not in _COMPILED:
         if len(_COMPILED) >= REMEMBERED:
             del _COMPILED[next(iter(_COMPILED))]
-        _COMPILED[key] = _compiled(program.skeleton, labels, limit, several=several)
+        _COMPILED[key] = _compiled(program.skeleton, place, labels, limit, several=several)
     return _COMPILED[key]
 
 
-def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
-    """The compiled start and loop, for one start or for several side by side."""
+def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
+    """The compiled start, right by itself, and the loop by one route; for one start or for several side by side."""
+    routed = program.routed(place)
 
     def begin(data: Data, given: dict[str, Any]) -> dict[str, Any]:
         return {
@@ -118,10 +134,10 @@ def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: 
         }
 
     def once(data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
-        state = program.sweep(carry["state"], data, messages)
-        moved = program.movement(state, carry["state"])
-        state = program.expanded(state, data)
-        bound = program.bound(state, data, messages)
+        state = routed.sweep(carry["state"], data, messages)
+        moved = routed.movement(state, carry["state"])
+        state = routed.expanded(state, data)
+        bound = routed.bound(state, data, messages)
         flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
         return {
             "state": state,
@@ -132,7 +148,7 @@ def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: 
         }
 
     def sweeps(data: Data, carry: dict[str, Any], stop: Any, small: Any, still: Any) -> tuple[dict[str, Any], dict[int, Any]]:
-        messages = program.prepare(data)
+        messages = routed.prepare(data)
         carry = jax.tree.map(jnp.asarray, carry)
 
         def going(c: dict[str, Any]) -> Any:
@@ -143,21 +159,26 @@ def _compiled(program: Program, labels: dict[str, Any], limit: int, *, several: 
     if several:
         begin = jax.vmap(begin, in_axes=(None, 0))
         sweeps = jax.vmap(sweeps, in_axes=(None, 0, None, None, None), out_axes=(0, None))
+    chains = any(b.chain is not None or isinstance(b.structure, DiscreteChain) for b in program.layout.blocks.values())
     if several or labels or not program.starts_blank:
-        begin = jax.jit(begin).lower(program.data, labels).compile(compiler_options=compiler_options(program.data))
+        options = compiler_options(program.data, once=True)
+        begin = jax.jit(begin).lower(program.data, labels).compile(compiler_options=options)
         first = begin.out_info
     else:
         first = begin(program.data, labels)
-    options = compiler_options(program.data, first["state"]["moments"])
+    options = compiler_options(program.data, first["state"]["moments"], loops=chains)
     return begin, jax.jit(sweeps).lower(program.data, first, limit, 0.0, 0.0).compile(compiler_options=options)
 
 
-def compiler_options(*arrays: Any) -> dict[str, Any]:
-    """What the size of a program's arrays is worth: small ones are compiled without passes that would take longer than they save."""
+def compiler_options(*arrays: Any, once: bool = False, loops: bool = False) -> dict[str, Any]:
+    """What the size of a program's arrays is worth: small ones are compiled without passes that would take longer than they save.
+
+    What runs `once` has less to save. What `loops` over steps of small arrays gains nothing from XLA's emitters of fusions.
+    """
     if jax.default_backend() != "cpu":
         return {}
-    numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(arrays))
+    numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(arrays)) / (ONCE if once else 1)
     options: dict[str, Any] = {"xla_cpu_parallel_codegen_split_count": 1}
-    if numbers < MEDIUM:
+    if numbers < MEDIUM or loops:
         options |= {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0 if numbers < SMALL else 1}
     return options

@@ -11,6 +11,10 @@ for log-potentials of any scale, normalised or not. Leading axes are sequences o
 Leading axes broadcast; a transition that all sequences share is best given without them. A potential of -inf or anything under
 -1e30 is impossible: where every path is, the log-partition is near -1e30 or below and nothing is NaN.
 
+Three routes lead to the same numbers: in *segments* side by side; where that is not right, in probabilities *step by step*; where that is
+not, in *logarithms*. Which is right depends on the numbers, so that by itself a compiled program holds all three. Who can begin again
+asks for one `route`: its program is small, and NaN comes back where the route is not right.
+
     log_partition(initial, transition, emission, *, homogeneous=True) -> Array[...]
     marginals(...) -> ChainMarginals(log_partition, unary, pairwise)
     sample(key, ...) -> int Array[..., T]
@@ -22,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import NamedTuple, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +39,7 @@ from ppl.numerics.special import floats
 IMPOSSIBLE = -1e30
 SMALL = 10**5  # pairs of states, up to which logarithms cost less than compiling another way
 Found = TypeVar("Found")
+Route = Literal["segments", "steps", "logarithms"]
 
 
 class ChainMarginals(NamedTuple):
@@ -58,10 +63,12 @@ def log_partition(initial: Array, transition: Array, emission: Array, *, homogen
     return _log_partition(*chain[:3]).reshape(chain.plates)
 
 
-def marginals(initial: Array, transition: Array, emission: Array, *, homogeneous: bool = True) -> ChainMarginals:
-    """The log-partition and the smoothed probabilities of states and of steps."""
+def marginals(
+    initial: Array, transition: Array, emission: Array, *, homogeneous: bool = True, route: Route | None = None
+) -> ChainMarginals:
+    """The log-partition and the smoothed probabilities of states and of steps; by one `route` alone NaN where it is not right."""
     chain = _chain(initial, transition, emission, homogeneous)
-    values = _marginals(*chain[:3])
+    values = _marginals(*chain[:3], route)
     return ChainMarginals(*(v.reshape(chain.plates + v.shape[1:]) for v in values))
 
 
@@ -94,30 +101,52 @@ def _chain(initial: Array, transition: Array, emission: Array, homogeneous: bool
     return Chain(flat(initial, 1), transition.reshape((1,) + kept) if shared else flat(transition, rank), flat(emission, 2), plates)
 
 
-def _carefully(chain: Chain, fast: Callable[[segments.Cut], tuple[Found, Array]], slow: Callable[[], Found]) -> Found:
-    """In segments side by side; where that is not right, in probabilities step by step; where that is not, in logarithms."""
+def routes(count: int, length: int, states: int) -> tuple[Route, ...]:
+    """The routes for `count` sequences of this length, from the fastest to the one that is always right."""
+    if count * length * states**2 <= SMALL:
+        return ("logarithms",)
+    return ("segments", "steps", "logarithms") if segments.pieces_of(count, length) > 1 else ("steps", "logarithms")
 
-    if chain.emission.size * chain.emission.shape[-1] <= SMALL:
+
+def _carefully(
+    chain: Chain,
+    fast: Callable[[segments.Cut], tuple[Found, Array]],
+    slow: Callable[[], Found],
+    route: Route | None = None,
+) -> Found:
+    """By the fastest route that is right; or by one alone, NaN where it is not."""
+
+    def by(one: Route) -> tuple[Found, Array]:
+        pieces = segments.pieces_of(*chain.emission.shape[:2]) if one == "segments" else 1
+        return fast(segments.cut(*chain[:3], pieces))
+
+    def first_of(left: tuple[Route, ...]) -> Found:
+        if left[0] == "logarithms":
+            return slow()
+        found, right = by(left[0])
+        return jax.lax.cond(right, lambda: found, partial(first_of, left[1:]))
+
+    if route is None:
+        return first_of(routes(*chain.emission.shape))
+    if route == "logarithms":
         return slow()
-
-    def cut_into(pieces: int) -> Found:
-        found, right = fast(segments.cut(*chain[:3], pieces))
-        return jax.lax.cond(right, lambda: found, partial(cut_into, 1) if pieces > 1 else slow)
-
-    return cut_into(segments.pieces_of(*chain.emission.shape[:2]))
+    found, right = by(route)
+    return jax.tree.map(lambda x: jnp.where(right, x, jnp.nan), found)
 
 
-@jax.custom_vjp
-def _marginals(initial: Array, transition: Array, emission: Array) -> tuple[Array, Array, Array]:
+@partial(jax.custom_vjp, nondiff_argnums=(3,))
+def _marginals(initial: Array, transition: Array, emission: Array, route: Route | None) -> tuple[Array, Array, Array]:
     chain = Chain(initial, transition, emission, ())
-    return _carefully(chain, segments.marginals, lambda: logarithms.marginals(initial, transition, emission))
+    return _carefully(chain, segments.marginals, lambda: logarithms.marginals(initial, transition, emission), route)
 
 
-def _marginals_forward(*potentials: Array) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
-    return _marginals(*potentials), potentials
+def _marginals_forward(
+    initial: Array, transition: Array, emission: Array, route: Route | None
+) -> tuple[tuple[Array, Array, Array], tuple[Array, ...]]:
+    return _marginals(initial, transition, emission, route), (initial, transition, emission)
 
 
-def _marginals_backward(potentials: tuple[Array, ...], cotangents: tuple[Array, Array, Array]) -> tuple[Array, ...]:
+def _marginals_backward(route: Route | None, potentials: tuple[Array, ...], cotangents: tuple[Array, Array, Array]) -> tuple[Array, ...]:
     """Second derivatives of the log-partition, from the recursions in logarithms."""
     return jax.vjp(logarithms.marginals, *potentials)[1](cotangents)
 
@@ -127,11 +156,11 @@ _marginals.defvjp(_marginals_forward, _marginals_backward)
 
 @jax.custom_vjp
 def _log_partition(initial: Array, transition: Array, emission: Array) -> Array:
-    return _marginals(initial, transition, emission)[0]
+    return _marginals(initial, transition, emission, None)[0]
 
 
 def _log_partition_forward(initial: Array, transition: Array, emission: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-    value, unary, pairwise = _marginals(initial, transition, emission)
+    value, unary, pairwise = _marginals(initial, transition, emission, None)
     return value, (unary, pairwise, transition)
 
 

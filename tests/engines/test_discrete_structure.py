@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 import ppl
+from ppl.engines import vmp
 from ppl.results.posterior import Posterior
 
 Rng = np.random.Generator
@@ -488,3 +489,33 @@ def test_a_single_state_with_a_latent_probability() -> None:
     assert posterior.exact
     assert posterior.log_evidence == pytest.approx(np.log(on + off), abs=1e-9)
     assert posterior["p"].mean == pytest.approx((on * 3 / 6 + off * 2 / 6) / (on + off), abs=1e-9)
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_a_long_chain_that_no_segment_can_guess_is_fitted_by_another_route(restarts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """States that never change and a weak signal; the bound is that of the recursion in logarithms."""
+    from ppl.families import discrete_chain
+
+    text = """model still(T: size):
+    A = [[1, 0], [0, 1]]
+    m ~ Normal(0.3, sd = 0.01)
+    z[0] ~ Categorical([0.5, 0.5])
+    for t in 1..T: z[t] ~ Categorical(A[z[t - 1]])
+    for t in T: x[t] ~ Normal(m * z[t], sd = 3)
+"""
+    x = 3 * np.random.default_rng(2).normal(size=30_000)
+    taken: list[int] = []
+    whole = vmp._compiled_once
+    monkeypatch.setattr(
+        vmp, "_compiled_once", lambda program, place, *rest, **more: taken.append(place) or whole(program, place, *rest, **more)
+    )
+    model = ppl.parse(text)
+    found = model.fit(x=x, restarts=restarts)
+    assert taken == [0, 1]
+    monkeypatch.setattr(discrete_chain, "SMALL", 10**9)
+    monkeypatch.setattr(vmp, "_COMPILED", {})
+    slow = model.fit(x=x, restarts=restarts)
+    assert taken == [0, 1, 0]
+    assert found.elbo == pytest.approx(slow.elbo, rel=1e-12)
+    np.testing.assert_allclose(found["z"].params["p"], slow["z"].params["p"], atol=1e-9)
+    assert found.converged and (np.diff(found.elbo_trace) > -1e-7).all()

@@ -265,9 +265,103 @@ approximate ring:
     agrees(posterior, "c", 4 / 7)
 
 
+# ------------------------------------------------------------ logistic statements
+def log_sigmoid(e: np.ndarray) -> np.ndarray:
+    return -np.logaddexp(0.0, -e)
+
+
+def test_a_logistic_regression_by_quadrature_and_by_nuts() -> None:
+    model = ppl.parse("""
+model logistic:
+    a ~ Normal(0, sd = 2)
+    b ~ Normal(0, sd = 2)
+    input x: real[N]
+    for n in N: y[n] ~ Bernoulli(logit = a + b * x[n])
+""")
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=30)
+    y = (rng.random(30) < special.expit(0.5 - 2 * x)).astype(int)
+    posterior = model.fit(x=x, y=y, engine="gibbs", iterations=2000)
+    assert "Pólya–Gamma weights of y ~ Bernoulli" in str(posterior.plan)
+    a, b = np.linspace(-6, 7, 261), np.linspace(-10, 5, 301)
+    e = a[:, None, None] + b[:, None] * x
+    log_density = stats.norm(0, 2).logpdf(a)[:, None] + stats.norm(0, 2).logpdf(b) + np.where(y == 1, log_sigmoid(e), log_sigmoid(-e)).sum(-1)
+    sampled = model.fit(x=x, y=y, engine="nuts")
+    for name, (mean, sd) in zip("ab", grid_moments(log_density, a, b), strict=True):
+        agrees(posterior, name, mean, sd)
+        agrees(sampled, name, mean, sd)
+
+
+def test_counts_of_trials_that_differ_by_quadrature() -> None:
+    model = ppl.parse("""
+model trials:
+    a ~ Normal(0, sd = 3)
+    b ~ Normal(0, sd = 3)
+    input x: real[N]
+    input n: count[N]
+    for i in N: y[i] ~ Binomial(n = n[i], logit = a + b * x[i])
+""")
+    x, n, y = np.array([-1.0, 0.0, 0.5, 2.0]), np.array([5, 1, 12, 30]), np.array([1, 1, 7, 28])
+    posterior = model.fit(x=x, n=n, y=y, engine="gibbs", iterations=2000)
+    a, b = np.linspace(-4, 4, 321), np.linspace(-3, 6, 361)
+    e = a[:, None, None] + b[:, None] * x
+    log_density = stats.norm(0, 3).logpdf(a)[:, None] + stats.norm(0, 3).logpdf(b)
+    log_density = log_density + (y * log_sigmoid(e) + (n - y) * log_sigmoid(-e)).sum(axis=-1)
+    for name, (mean, sd) in zip("ab", grid_moments(log_density, a, b), strict=True):
+        agrees(posterior, name, mean, sd)
+
+
+def test_a_common_predictor_and_states_that_choose_one_by_quadrature() -> None:
+    """All members share one weight, those of its state; states are drawn without any."""
+    model = ppl.parse("""
+model choice(K: size = 2, M: size = 4):
+    c ~ Normal(0, sd = 1)
+    for k in K: w[k] ~ Normal(2 * k - 1, sd = 1)
+    for n in N:
+        z[n] ~ Bernoulli(logit = c)
+        for m in M: y[n, m] ~ Bernoulli(logit = w[z[n]])
+""")
+    y = np.array([[1, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0]])
+    posterior = model.fit(y=y, engine="gibbs", iterations=3000)
+    c, w = np.linspace(-4, 4, 81), np.linspace(-5, 5, 101)
+    ones = y.sum(axis=1)
+    seen = ones * log_sigmoid(w)[:, None] + (4 - ones) * log_sigmoid(-w)[:, None]  # w, n
+    first = log_sigmoid(-c)[:, None, None, None] + seen[None, :, None, :]
+    second = log_sigmoid(c)[:, None, None, None] + seen[None, None, :, :]
+    log_density = stats.norm(0, 1).logpdf(c)[:, None, None] + stats.norm(-1, 1).logpdf(w)[:, None] + stats.norm(1, 1).logpdf(w)
+    weight = log_density + np.logaddexp(first, second).sum(axis=-1)
+    (c_mean, c_sd), *others = grid_moments(weight, c, w, w)
+    agrees(posterior, "c", c_mean, c_sd)
+    agrees(posterior, "w", [mean for mean, _ in others], [sd for _, sd in others])
+    total = np.exp(weight - special.logsumexp(weight))
+    p = (total[..., None] * special.expit(second - first)).sum(axis=(0, 1, 2))
+    assert posterior["z"].params["p"] == pytest.approx(p, abs=0.02)
+
+
+def test_coefficients_with_a_learnt_spread_by_quadrature() -> None:
+    model = ppl.parse("""
+model spread:
+    t ~ Gamma(2, 1)
+    for g in G:
+        w[g] ~ Normal(0, precision = t)
+        for m in M: y[g, m] ~ Bernoulli(logit = w[g])
+""")
+    y = np.array([[1, 1, 1, 1, 1, 0], [0, 0, 0, 1, 0, 0], [1, 0, 1, 1, 0, 1]])
+    posterior = model.fit(y=y, engine="gibbs", iterations=3000)
+    log_t, w = np.linspace(-6, 4, 401), np.linspace(-9, 9, 721)
+    t, ones = np.exp(log_t), y.sum(axis=1)
+    inside = stats.norm(0, t[:, None] ** -0.5).logpdf(w)[..., None] + ones * log_sigmoid(w)[:, None] + (6 - ones) * log_sigmoid(-w)[:, None]
+    evidence = special.logsumexp(inside, axis=1)  # t, g
+    log_density = stats.gamma(2).logpdf(t) + log_t + evidence.sum(axis=1)
+    ((mean, sd),) = grid_moments(log_density, t)
+    agrees(posterior, "t", mean, sd)
+    means = (np.exp(inside - evidence[:, None]) * w[:, None]).sum(axis=1)
+    agrees(posterior, "w", np.exp(log_density - special.logsumexp(log_density)) @ means)
+
+
 # ------------------------------------------------------------ what is said
 def test_a_block_without_a_conditional_is_refused_where_it_stands() -> None:
-    model = ppl.parse("model m:\n    w ~ Normal(0, sd = 1)\n    for n in N: y[n] ~ Bernoulli(logit = w * 2)\n")
+    model = ppl.parse("model m:\n    w ~ Normal(0, sd = 1)\n    for n in N: y[n] ~ Bernoulli(probit = w * 2)\n")
     with pytest.raises(AimError) as refused:
         model.fit(y=[1, 0, 1], engine="gibbs")
     (told,) = refused.value.diagnostics

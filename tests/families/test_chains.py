@@ -243,3 +243,28 @@ def test_draws_have_the_probabilities_of_the_paths(homogeneous: bool) -> None:
     np.testing.assert_allclose(jax.nn.one_hot(draws, 2).mean(axis=0), unary, atol=error)
     seen = jnp.einsum("nti,ntj->tij", jax.nn.one_hot(draws[:, :-1], 2), jax.nn.one_hot(draws[:, 1:], 2)) / count
     np.testing.assert_allclose(seen, pairwise, atol=error)
+
+
+@pytest.mark.parametrize("depth", [10.0, 1000.0])
+def test_one_route_alone_is_right_or_says_that_it_is_not(depth: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discrete_chain_segments, "SHORTEST", 15)
+    take_the_fast_way_above(0, monkeypatch)
+    chain = [x[0] for x in there_and_back(depth)]
+    assert discrete_chain.routes(1, 60, 2) == ("segments", "steps", "logarithms")
+    right = {"segments": False, "steps": depth < 340, "logarithms": True}
+    for route, works in right.items():
+        found = jax.jit(partial(discrete_chain.marginals, route=route))(*chain)
+        for a, b in zip(found, marginals(*chain), strict=True):
+            np.testing.assert_allclose(a, b if works else np.full(b.shape, np.nan), rtol=1e-11, atol=1e-12)
+
+
+def test_one_route_alone_has_no_branches() -> None:
+    """So that sequences under `vmap` do not take all of them, and a long chain has no more to compile than a short one."""
+    of_length = {n: flat(np.random.default_rng(8), 1, n, 4) for n in (12_800, 102_400)}
+    programs = {
+        n: " ".join(str(jax.make_jaxpr(partial(discrete_chain.marginals, route="segments"))(*chain)).split())
+        for n, chain in of_length.items()
+    }
+    assert all(" cond[" not in text for text in programs.values())
+    assert " cond[" in str(jax.make_jaxpr(discrete_chain.marginals)(*of_length[102_400]))
+    assert programs[12_800].count(" = ") == programs[102_400].count(" = ") > 100
