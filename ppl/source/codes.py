@@ -136,7 +136,6 @@ CODES: dict[str, str] = {
     "AIM0730": "a parameter that is not finite",
     "AIM0731": "a question that has no answer yet",
     "AIM0732": "a parameter that leaves its support",
-    "AIM0741": "a latent count without an end",
     "AIM0742": "states that cannot be summed over",
     "AIM0743": "a latent variable without coordinates",
     "AIM0744": "a density without a start or a maximum",
