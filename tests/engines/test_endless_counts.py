@@ -85,7 +85,9 @@ def test_what_is_left_out_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A posterior without an end that tables can reach."""
     monkeypatch.setattr(counts, "MOST_ENTRIES", 64)
     posterior = fit_bound(ppl.parse(THINNED).bind(x=40), "laplace", seed=0, dtype=None, options={}, approximation=None, reasons=())
-    assert any("`n` is summed over 0 to 63, of which the upper half has the probability 1: as much may lie" in w for w in posterior.warnings)
+    assert any(
+        "`n` is summed over 0 to 63, of which the upper half has the probability 1: as much may lie" in w for w in posterior.warnings
+    )
 
 
 def test_counts_on_which_nothing_depends_are_predicted() -> None:

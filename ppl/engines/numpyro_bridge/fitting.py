@@ -131,7 +131,8 @@ def _coordinates(joint: LogJoint) -> tuple[str, ...]:
         f"{s.name} is standardised: its coordinates are (value - mean) / sd, whose spread is latent" for s in joint.sites if s.standardised
     ]
     for name, size in joint.structure.enumerated.items():
-        found.append(f"{name} is summed over " + (f"the counts 0 to {size - 1}" if name in joint.structure.endless else f"its {size} states"))
+        told = f"the counts 0 to {size - 1}" if name in joint.structure.endless else f"its {size} states"
+        found.append(f"{name} is summed over {told}")
     return tuple(found)
 
 

@@ -177,7 +177,4 @@ def _known_most(bound: BoundModel, statement: typed.RandomStatement, e: typed.Ty
     if any(name not in known for name, _ in uses(e)):
         return None
     evaluator = Evaluator(bound.sizes, known)
-    loops: dict = {}
-    for loop in statement.loops:
-        loops[loop.name] = evaluator.loop_index(loop, loops)
-    return float(np.max(evaluator.number(e, loops).data, initial=0))
+    return float(np.max(evaluator.number(e, evaluator.loops_of(statement)).data, initial=0))
