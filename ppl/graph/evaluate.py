@@ -58,7 +58,7 @@ class Evaluator:
 
     def _known_end(self, e: typed.TypedExpression | None, loops: Mapping[str, Plated]) -> np.ndarray | None:
         value = self.evaluate(e, loops) if e is not None else None
-        return value.data if isinstance(value, Plated) and isinstance(value.data, np.ndarray | np.generic) else None
+        return np.asarray(value.data) if isinstance(value, Plated) and isinstance(value.data, np.ndarray | np.generic) else None
 
     def loops_of(self, statement: typed.TypedStatement | typed.Potential, *, fresh: bool = False) -> dict[str, Plated]:
         """The running indices of a statement's loops, over plates that have their names (or names of their own: `fresh`).

@@ -128,7 +128,7 @@ def _within(wrong: np.ndarray, part: Part) -> np.ndarray:
     if part.inside is None or not wrong.any():
         return wrong
     inside = part.inside.any(axis=tuple(k for k, n in enumerate(wrong.shape[: part.inside.ndim]) if n == 1), keepdims=True)
-    return wrong & widen(inside, wrong.ndim)
+    return wrong & widen(np.asarray(inside), wrong.ndim)
 
 
 def arms(distribution: typed.DistributionCall | typed.DistributionChoice) -> tuple[typed.DistributionCall, ...]:

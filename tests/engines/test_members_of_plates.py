@@ -124,7 +124,6 @@ def test_a_half_known_condition_splits_the_plate() -> None:
 @pytest.mark.parametrize(
     ("text", "data", "code"),
     [
-        ("a ~ Normal(0, 1)\nb ~ Delta(a)\ny ~ Normal(b, 1)", {"y": 1, "b": 2}, "AIM0727"),
         ("p ~ Bernoulli(0.5)\nx ~ Normal(0, sd = p)", {"x": 1}, "AIM0730"),
     ],
 )

@@ -17,6 +17,7 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
+from ppl.compiler.equalities import solved
 from ppl.engines.numpyro_bridge import custom
 from ppl.engines.numpyro_bridge.counts import counted
 from ppl.engines.numpyro_bridge.discrete import log_partition
@@ -37,6 +38,7 @@ STATIC = {(-np.inf, np.inf): constraints.real, (0.0, np.inf): constraints.positi
 
 def numpyro_model(bound: BoundModel) -> Callable[[], None]:
     """The callable, without arguments: the data are in it."""
+    bound, _ = solved(bound)
     joint = counted(bound, standardise=False)
     sites = {site.name: site for site in joint.sites}
     plain = {s.variable for s in joint.structure.statements if has_site(s, joint)}
