@@ -298,9 +298,10 @@ class Model:
 
     def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
         """The posterior, able to answer what needs its model."""
+        from ppl.engines.cells import of_cells
         from ppl.engines.questions import ModelQuestions
 
-        return replace(posterior, questions=ModelQuestions(bound, fit, self._written))
+        return replace(of_cells(posterior, bound), questions=ModelQuestions(bound, fit, self._written))
 
     def _written(self) -> dict[str, Any]:
         """How the model is written: its file with those that it imports, and what was set by intervention."""

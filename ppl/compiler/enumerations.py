@@ -99,7 +99,7 @@ class EnumeratingEvaluator(Evaluator):
             for loop in e.loops:
                 inner[loop.name] = self.loop_index(loop, inner)
             own = {loop.name: inner[loop.name] for loop in e.loops}
-            return combined([self.evaluate(e.body, {**loops, **constants}) for constants in members_of(own)])
+            return combined([self.body_of(e, {**loops, **constants}) for constants in members_of(own)])
 
         return self.apart(at_once, one_by_one, {d for i in loops.values() for d in i.dims})
 

@@ -23,7 +23,7 @@ from ppl.compiler.supports import outside
 from ppl.factors.factor import Factor
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
-from ppl.graph.evaluate import Evaluator, index_value
+from ppl.graph.evaluate import Evaluator, index_value, sizes_of
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -171,16 +171,16 @@ class LatentEvaluator(EnumeratingEvaluator):
             if not isinstance(value, Plated):
                 raise NotConjugate(f"`{name}`, which several statements define, at an index that may belong to any of them")
             parts.append((value, loops, self.place_of(statement, loops)))
-        sizes = {d: n for value, loops, _ in parts for d, n in value.sizes.items() if d not in loops}
+        sizes = {d: n for value, loops, _ in parts for d, n in value.sizes.items() if d not in sizes_of(loops)}
         array = np.full((*sizes.values(), *self.bound.shape(self.bound.model.variables[name])), np.nan)
         for value, loops, place in parts:
-            full = {**sizes, **{n: i.data.shape[0] for n, i in loops.items()}}
+            full = {**sizes, **sizes_of(loops)}
             array[(slice(None),) * len(sizes) + place] = value.arranged(tuple(full), full)
         return Plated(tuple(sizes), array)
 
     def place_of(self, statement: typed.TypedStatement, loops: Mapping[str, Plated]) -> tuple[np.ndarray, ...]:
         """Where a statement's members stand in the array of its variable."""
-        sizes = {n: i.data.shape[0] for n, i in loops.items()}
+        sizes = sizes_of(loops)
         return tuple(self.index(i, None, loops).arranged(tuple(sizes), sizes) for i in statement.indices)
 
     def own_indices(self, statement: typed.TypedStatement) -> tuple[Plated, ...]:
@@ -194,13 +194,6 @@ class LatentEvaluator(EnumeratingEvaluator):
             if not set(np.ravel(index.data).tolist()) <= mine:
                 return False
         return len(indices) >= len(statement.indices)
-
-    def loops_of(self, statement: typed.TypedStatement) -> dict[str, Plated]:
-        """The running indices of a statement's loops, over plates that have their names."""
-        loops: dict[str, Plated] = {}
-        for loop in statement.loops:
-            loops[loop.name] = self.loop_index(loop, loops, fresh=False)
-        return loops
 
     def defined(self, statement: typed.DeterministicStatement, indices: tuple[Plated, ...]) -> Any:
         """The value at these indices; plates that they leave out become the first axes of the value."""
@@ -328,7 +321,7 @@ def _lower_part(statement, bound, latents, definitions, loops) -> LoweredFactor 
         _refuse_in_two_slots(features)
     except NotConjugate as refusal:
         raise AimError([_refusal(statement, call, refusal)]) from None
-    sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
+    sizes = sizes_of(loops)
     for enumeration in evaluator.enumerations.values():
         sizes[enumeration.dim] = enumeration.size
     return LoweredFactor(
@@ -420,7 +413,7 @@ def _base_measure(kind: Factor, child: Plated, arguments: dict[str, Any], loops:
     if any(not isinstance(v, Plated) or not set(v.dims) <= own for v in held):
         raise NotConjugate(f"a known number of trials in a {kind.name}")
     dims = tuple(dict.fromkeys(d for index in loops.values() for d in index.dims))
-    sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
+    sizes = sizes_of(loops)
     values = [v.arranged(dims, sizes) for v in (child, *held)]
     return float(np.sum(kind.base_measure(*values)))
 

@@ -14,7 +14,8 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.compiler.recursions import recursions
 from ppl.graph.bound import BoundModel
-from ppl.graph.evaluate import Evaluator
+from ppl.graph.cells import absent_cells
+from ppl.graph.evaluate import Evaluator, changing, sizes_of
 from ppl.graph.references import potential_uses, statement_uses, uses
 from ppl.semantics import typed
 
@@ -55,6 +56,9 @@ def needed_entries(
     for name in recursive(statements, definitions):
         if model.variables[name].type.kind not in ("member", "bool"):  # what is discrete is filled up by its structure
             needed[name][...] = bool(needed[name].any())
+    for name, absent in absent_cells(model, bound.sizes, bound.values).items():
+        if name in needed:
+            needed[name] &= ~absent
     return needed
 
 
@@ -98,17 +102,16 @@ def _potential_marks(bound: BoundModel, definitions: Definitions) -> Iterator[tu
     """What stands in a potential is needed."""
     for potential in bound.model.potentials:
         evaluator = Evaluator(bound.sizes, bound.values)
-        loops: dict[str, Plated] = {}
-        for loop in potential.loops:
-            loops[loop.name] = evaluator.loop_index(loop, loops, fresh=False)
+        loops, some = evaluator.loops_of(potential), changing(potential.loops)
+        if some:
+            loops = _members(loops, np.ones(tuple(sizes_of(loops).values()), bool))
         for name, indices in potential_uses(potential):
             if name in definitions:
                 yield from _through(name, bound, definitions)
             elif bound.model.variables[name].role == "random":
                 variable = bound.model.variables[name]
-                place = tuple(_place(i, loops, evaluator, bound, whole=True) for i in indices[: variable.plates])
-                lengths = bound.shape(variable)
-                yield name, np.ix_(*(np.arange(lengths[k])[p] if isinstance(p, slice) else np.unique(p) for k, p in enumerate(place)))
+                place = tuple(_place(i, loops, evaluator, bound, whole=not some) for i in indices[: variable.plates])
+                yield name, place if some else _combinations(place, bound.shape(variable))
 
 
 def _marks(
@@ -118,9 +121,7 @@ def _marks(
     if not settled.any():
         return
     evaluator = Evaluator(bound.sizes, bound.values)
-    loops: dict[str, Plated] = {}
-    for loop in statement.loops:
-        loops[loop.name] = evaluator.loop_index(loop, loops, fresh=False)
+    loops = evaluator.loops_of(statement)
     rows = None if settled.all() else _rows(statement, settled, loops, evaluator)
     if rows is not None:
         loops = rows
@@ -132,10 +133,12 @@ def _marks(
         elif bound.model.variables[name].role == "random":
             variable = bound.model.variables[name]
             place = tuple(_place(i, loops, evaluator, bound, whole=rows is None) for i in indices[: variable.plates])
-            if rows is None:  # every combination of the loops
-                lengths = bound.shape(variable)
-                place = np.ix_(*(np.arange(lengths[k])[p] if isinstance(p, slice) else np.unique(p) for k, p in enumerate(place)))
-            yield name, place
+            yield name, _combinations(place, bound.shape(variable)) if rows is None else place
+
+
+def _combinations(place: tuple[np.ndarray | slice, ...], lengths: tuple[int, ...]) -> tuple[np.ndarray, ...]:
+    """Every combination of the places along each axis."""
+    return np.ix_(*(np.arange(lengths[k])[p] if isinstance(p, slice) else np.unique(p) for k, p in enumerate(place)))
 
 
 def _through(name: str, bound: BoundModel, definitions: Definitions, seen: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[slice, ...]]]:
@@ -151,17 +154,21 @@ def _through(name: str, bound: BoundModel, definitions: Definitions, seen: tuple
 def _rows(
     statement: typed.RandomStatement, settled: np.ndarray, loops: dict[str, Plated], evaluator: Evaluator
 ) -> dict[str, Plated] | None:
-    """The loops' members for which the statement defines an entry that is settled; None where that is all of them."""
-    dims = tuple(loops)
-    sizes = {d: loops[d].data.shape[0] for d in dims}
-    place = tuple(evaluator.index(i, None, loops).arranged(dims, sizes) for i in statement.indices)
+    """The loops' members for which the statement defines an entry that is settled; None where that is every combination of them."""
+    sizes = sizes_of(loops)
+    place = tuple(evaluator.index(i, None, loops).arranged(tuple(sizes), sizes) for i in statement.indices)
     mask = settled[place]
-    if mask.all():
+    if mask.all() and not changing(statement.loops):
         return None
-    if not dims:  # a single member, which takes no part
+    if not sizes:  # a single member, which takes no part
         return {"": Plated((ROWS,), np.zeros(0, int))}
-    where = np.nonzero(mask)
-    return {d: Plated((ROWS,), loops[d].data[at]) for d, at in zip(dims, where, strict=True)}
+    return _members(loops, mask)
+
+
+def _members(loops: Mapping[str, Plated], mask: np.ndarray) -> dict[str, Plated]:
+    """The loops' members where a mask over their plates holds, one after the other."""
+    where = dict(zip(sizes_of(loops), np.nonzero(mask), strict=True))
+    return {n: Plated((ROWS,), i.data[where[i.dims[0]]]) for n, i in loops.items()}
 
 
 def _place(

@@ -68,7 +68,6 @@ def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None
     asked = engine or (approximation.engine if approximation else None)
     refuse_unsupported(bound.model, asked)
     check_engine(asked)
-    _refuse_observed_delta(bound)
     source, (bound, reasons) = bound, rewritten(bound)
     _refuse_without_message(bound.model, asked)
     plan = _chosen_plan(bound, approximation, asked)
@@ -193,13 +192,6 @@ def refuse_unsupported(model: typed.TypedModel, asked: str | None = None) -> Non
     """Raises AimError where the model has constructs that cannot run yet."""
     if model.unsupported:
         raise AimError(_refused(list(model.unsupported), asked))
-
-
-def _refuse_observed_delta(bound: BoundModel) -> None:
-    for s in bound.model.statements:
-        if isinstance(s, typed.RandomStatement) and _is_delta(s) and s.variable in bound.values:
-            text = f"`{s.variable}` is observed, and a `Delta` fixes it: conditioning on that is not supported yet"
-            raise AimError([Diagnostic("AIM0727", text, s.span, f"leave `{s.variable}` out of the data")])
 
 
 def _refuse_without_message(model: typed.TypedModel, asked: str | None) -> None:

@@ -48,9 +48,7 @@ def lower_potential(
         return LoweredFactor("factor", potential, FACTOR, {"value": {"mean": feature}}, enumerations, sizes)
 
     evaluator = LatentEvaluator(bound, latents, definitions)
-    loops: dict[str, Plated] = {}
-    for loop in potential.loops:
-        loops[loop.name] = evaluator.loop_index(loop, loops, fresh=False)
+    loops = evaluator.loops_of(potential)
     try:
         return split_until_plain(loops, lower)
     except NotConjugate as refusal:

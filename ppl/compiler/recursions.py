@@ -9,7 +9,7 @@ import numpy as np
 
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
-from ppl.graph.references import statement_uses
+from ppl.graph.references import mentions_index, statement_uses
 from ppl.semantics import typed
 
 
@@ -58,7 +58,7 @@ def _alone(loop: str, statement: typed.RandomStatement) -> bool:
     bounds = [e for one in statement.loops for e in (one.low, one.high) if e is not None]
     others = [i for i in statement.indices if _shifted(i)[0] != loop]
     free = {one.name for one in statement.loops if one.low is None and one.high is None}
-    if any(isinstance(e, typed.IndexReference) for e in bounds):
+    if any(mentions_index(e) for e in bounds):
         return False
     return all(isinstance(i, typed.IndexReference) and i.name in free for i in others)
 

@@ -13,6 +13,7 @@ from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.engines.members import DRAW, distribution_at
 from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import sizes_of
 from ppl.graph.networks import feed_forward, weights_name
 from ppl.graph.references import statement_uses, subexpressions
 from ppl.semantics import typed
@@ -89,7 +90,7 @@ def _draw(
     place = evaluator.place_of(statement, loops)
     if not fresh[place].any():
         return
-    sizes = {DRAW: draws, **{name: index.data.shape[0] for name, index in loops.items()}}
+    sizes = {DRAW: draws, **sizes_of(loops)}
     distribution = distribution_at(statement, evaluator, loops, None)
     drawn = distribution.draw(rng, tuple(sizes), sizes)
     array = evaluator.values[statement.variable].data
@@ -112,7 +113,16 @@ def _step(statements: list[Statement], axis: str, evaluator: LatentEvaluator, fr
     for t in steps:
         for statement, loop, loops in ranges:
             if loop is not None and t in loops[loop].data:
-                _one(statement, evaluator, {**loops, loop: running(loop, t, t + 1)}, fresh, rng, draws)
+                _one(statement, evaluator, _at(loops, loop, t), fresh, rng, draws)
+
+
+def _at(loops: Mapping[str, Plated], loop: str, t: int) -> dict[str, Plated]:
+    """One step of a loop; of the loops that stand in rows with it, the rows of that step."""
+    own = loops[loop]
+    if own.start is not None:
+        return {**loops, loop: running(loop, t, t + 1)}
+    rows = np.nonzero(own.data == t)[0]
+    return {n: Plated(i.dims, i.data[rows]) if i.dims == own.dims else i for n, i in loops.items()}
 
 
 def _one(
@@ -122,7 +132,7 @@ def _one(
         if statement.variable in fresh:
             _draw(statement, evaluator, loops, fresh[statement.variable], rng, draws)
         return
-    sizes = {DRAW: draws, **{name: index.data.shape[0] for name, index in loops.items()}}
+    sizes = {DRAW: draws, **sizes_of(loops)}
     value = evaluator.evaluate(statement.value, loops)
     evaluator.values[statement.variable].data[(slice(None), *evaluator.place_of(statement, loops))] = value.arranged(tuple(sizes), sizes)
 

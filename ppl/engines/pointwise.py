@@ -23,7 +23,7 @@ from ppl.compiler.quantities import NotConjugate
 from ppl.engines.forward import reached, settled_evaluator
 from ppl.engines.members import DRAW, log_density_at
 from ppl.graph.bound import BoundModel
-from ppl.graph.evaluate import index_value
+from ppl.graph.evaluate import index_value, sizes_of
 from ppl.semantics import typed
 
 LARGEST_CHUNK = 2_000_000  # numbers of one array
@@ -80,7 +80,7 @@ def _plain(bound: BoundModel, draws: Mapping[str, np.ndarray], mine: list[typed.
     for statement in mine:
         loops = evaluator.loops_of(statement)
         value = log_density_at(statement, evaluator, loops, _child(statement, evaluator, loops, bound))
-        result[(slice(None), *evaluator.place_of(statement, loops))] = value.arranged((DRAW, *loops))
+        result[(slice(None), *evaluator.place_of(statement, loops))] = value.arranged((DRAW, *sizes_of(loops)))
     return np.where(bound.observed[name], result, np.nan)
 
 
@@ -116,10 +116,10 @@ def _summed(bound: BoundModel, draws: Mapping[str, np.ndarray], mine: list[typed
             raise _NotOfOneMember from None
         names = _plates_of(evaluator, loops, plates)
         if statement.variable in bound.values:
-            mask = Plated(tuple(loops), bound.observed[statement.variable][evaluator.place_of(statement, loops)])
+            mask = Plated(tuple(sizes_of(loops)), bound.observed[statement.variable][evaluator.place_of(statement, loops)])
             value = Plated(value.dims, np.where(mask.arranged(value.dims), value.data, 0.0))
             seen |= mask.data.any(axis=tuple(k for k, d in enumerate(mask.dims) if d not in names)).transpose(_order(mask.dims, names))
-        value = value.sum_dim(*(d for d in value.dims if d in loops and d not in names))
+        value = value.sum_dim(*(d for d in value.dims if d in sizes_of(loops) and d not in names))
         joint = joint + Plated(tuple(names.get(d, d) for d in value.dims), value.data)
     total: Any = logsumexp(joint.arranged(dims), axis=tuple(range(1 + len(plates), len(dims))))
     count = len(next(iter(draws.values()), (0,)))
@@ -140,7 +140,7 @@ def _plates_of(evaluator: LatentEvaluator, loops: Mapping[str, Plated], plates: 
     """Which loop runs over which plate of the discrete variables: each must be at the statement's own member."""
     names: dict[str, str] = {}
     for one in evaluator.enumerations.values():
-        whole = all(i.start == 0 and i.data.shape == (n,) and i.dims[0] in loops for i, n in zip(one.index, plates, strict=True))
+        whole = all(i.start == 0 and i.data.shape == (n,) and i.dims[0] in sizes_of(loops) for i, n in zip(one.index, plates, strict=True))
         found = {i.dims[0]: f"plate {k}" for k, i in enumerate(one.index)} if whole else {}
         if len(found) < len(plates) or (names and found != names):
             raise _NotOfOneMember

@@ -25,7 +25,7 @@ from ppl.compiler.ready import Layout, Moments, ready_second
 from ppl.engines.forward import reached
 from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES
-from ppl.graph.evaluate import Evaluator
+from ppl.graph.evaluate import Evaluator, sizes_of
 from ppl.graph.references import uses
 from ppl.semantics import typed
 
@@ -86,7 +86,7 @@ def _closed_part(
         arguments = canonical_arguments(call, kind, evaluator, loops)
     except (NotConjugate, Mixed):
         return None
-    sizes = {d: i.data.shape[0] for d, i in loops.items()}
+    sizes = sizes_of(loops)
 
     def full(value: Plated) -> np.ndarray:
         return np.asarray(value.arranged(tuple(sizes), sizes), float)

@@ -30,6 +30,7 @@ from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
 from ppl.families.family import Family
 from ppl.families.registry import FAMILIES, NUMERIC
+from ppl.graph.evaluate import sizes_of
 from ppl.graph.references import statement_uses
 from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
@@ -213,7 +214,7 @@ class Reporter:
             if not isinstance(value, Gaussian | Plated):
                 return None
             form = value.affine if isinstance(value, Gaussian) else Form(value)
-            sizes = {n: i.data.shape[0] for n, i in loops.items()}
+            sizes = sizes_of(loops)
             for k, size in enumerate(form.shape):
                 sizes[f"axis {k}"] = size
                 form = form.take(0, running(f"axis {k}", 0, size))

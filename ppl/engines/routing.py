@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ppl.compiler.equalities import solved
 from ppl.compiler.plan import BRIDGED, Plan, compile_plan
 from ppl.engines.settled import settled
 from ppl.graph.bound import BoundModel
@@ -46,17 +47,18 @@ def route(bound: BoundModel, *, approximation: Approximation | None = None, engi
     asked = engine or (approximation.engine if approximation else None)
     if approximation and asked != approximation.engine:
         approximation = replace(approximation, options={})  # they are those of another engine
+    source, (bound, solutions) = bound, solved(bound)
     if asked in BRIDGED:
-        return BridgePlan(bound, asked, approximation, ("asked for",))
+        return BridgePlan(bound, asked, approximation, (*solutions, "asked for"), source=source)
     try:
         reduced, known = settled(bound)
         plan = compile_plan(reduced, approximation=approximation, engine=engine)
-        return replace(plan, source=bound, rewrites=(*known, *plan.rewrites))
+        return replace(plan, source=source, rewrites=(*solutions, *known, *plan.rewrites))
     except AimError as refusal:
         if asked is not None or not {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:
             raise
         chosen, why = _fallback(bound, approximation)
-        return BridgePlan(bound, chosen, approximation, (*(_told(d) for d in refusal.diagnostics), why))
+        return BridgePlan(bound, chosen, approximation, (*solutions, *(_told(d) for d in refusal.diagnostics), why), source=source)
 
 
 def _told(diagnostic: Diagnostic) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppl.graph.bound import BoundModel
+from ppl.graph.cells import absent_cells
 from ppl.graph.dataset import Dataset, from_mapping
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.given import AllGiven, Given, gather
@@ -123,6 +124,11 @@ def _check_statements(
     """Observed values and known arguments against the distributions of the model, statement by statement."""
     known = {name: value for name, value in values.items() if name not in observed}
     evaluator = Evaluator(sizes, computed(model, known, sizes))
+    for name, absent in absent_cells(model, sizes, known).items():
+        if name in observed and (absent & observed[name]).any():
+            place = place_text(model.variables[name], first(absent & observed[name]))
+            hint = "leave it out (null): the ranges of the loops do not reach it"
+            findings.error("AIM0611", f"{place} is given, and no statement defines it", model.variables[name].span, hint)
     for statement in model.statements:
         if not isinstance(statement, RandomStatement):
             continue

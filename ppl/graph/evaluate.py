@@ -8,16 +8,19 @@ itself.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated, elementwise, known, namespace, running, shift, stack
+from ppl.arrays.plated import Plated, indices, known, namespace, running, shift, stack
 from ppl.graph.functions import apply_known, reduce_plates
+from ppl.graph.references import loop_bounds, mentions_index
 from ppl.semantics import typed
-from ppl.source.diagnostics import AimError, Diagnostic
+
+NEUTRAL = {"prod": 1.0, "max": -1e30, "min": 1e30, "logsumexp": -1e30}
+"""What changes nothing in a reduction; finite, so that no gradient through it is lost."""
 
 
 @dataclass(frozen=True)
@@ -43,32 +46,46 @@ class Evaluator:
     plates: Iterator[int] = field(default_factory=itertools.count)
 
     def loop_index(self, loop: typed.Loop, loops: Mapping[str, Plated], *, fresh: bool = True) -> Plated:
-        """The running index of a loop, over a plate of its own (`fresh`) or one that has the loop's name."""
-        low = self.bound_of(loop.low, loop, loops) if loop.low is not None else 0
-        high = self.bound_of(loop.high, loop, loops) if loop.high is not None else self.sizes[loop.set.key]
-        return running(f"{loop.name} {next(self.plates)}" if fresh else loop.name, low, max(low, high))
+        """The running index of a loop, over a plate of its own (`fresh`) or one that has the loop's name.
 
-    def summed_index(self, loop: typed.Loop, loops: Mapping[str, Plated], inside: list[Plated]) -> Plated:
-        """The index of a sum; where its range changes with another index, the widest range, and a mask of what is inside."""
-        ends = [self.evaluate(e, loops) if e is not None else None for e in (loop.low, loop.high)]
-        if not any(isinstance(e, Plated) and e.dims and not e.rank for e in ends):
-            return self.loop_index(loop, loops)
-        if any(e is not None and (not isinstance(e, Plated) or e.rank) for e in ends):
-            return self.loop_index(loop, loops)
-        low, high = (known(default) if e is None else e for e, default in zip(ends, (0, self.sizes[loop.set.key]), strict=True))
-        if not low.data.size or not high.data.size:
-            return running(f"{loop.name} {next(self.plates)}", 0, 0)
-        least, most = int(np.min(low.data)), int(np.max(high.data))
-        index = running(f"{loop.name} {next(self.plates)}", least, max(least, most))
-        inside.append(elementwise(lambda i, a, b: ((i >= a) & (i < b)) * 1.0, index, low, high))
-        return index
+        Where its range changes with another index, or with what is latent, this is the widest range, and `inside` says which of its
+        members there are.
+        """
+        low, high = (self._known_end(end, loops) for end in (loop.low, loop.high))
+        least = 0 if low is None else int(np.min(low, initial=self.sizes[loop.set.key]))
+        most = self.sizes[loop.set.key] if high is None else int(np.max(high, initial=0))
+        return running(f"{loop.name} {next(self.plates)}" if fresh else loop.name, min(least, most), most)
 
-    def bound_of(self, e: typed.TypedExpression, loop: typed.Loop, loops: Mapping[str, Plated]) -> int:
-        value = self.evaluate(e, loops)
-        if not isinstance(value, Plated) or value.data.ndim:
-            text = "a range whose bound changes with another index or with what is latent is not supported yet"
-            raise AimError([Diagnostic("AIM0726", text, loop.span or e.span)])
-        return int(value.data)
+    def _known_end(self, e: typed.TypedExpression | None, loops: Mapping[str, Plated]) -> np.ndarray | None:
+        value = self.evaluate(e, loops) if e is not None else None
+        return np.asarray(value.data) if isinstance(value, Plated) and isinstance(value.data, np.ndarray | np.generic) else None
+
+    def loops_of(self, statement: typed.TypedStatement | typed.Potential, *, fresh: bool = False) -> dict[str, Plated]:
+        """The running indices of a statement's loops, over plates that have their names (or names of their own: `fresh`).
+
+        Where a range changes with another index, the members that there are stand one after the other along one plate.
+        """
+        loops: dict[str, Plated] = {}
+        for loop in statement.loops:
+            loops[loop.name] = self.loop_index(loop, loops, fresh=fresh)
+        mask = self.inside(statement.loops, loops)
+        if mask is None:
+            return loops
+        place = dict(zip(mask.dims, np.nonzero(mask.data), strict=True))
+        rows = "·".join(mask.dims)
+        return {n: indices(rows, i.data[place[i.dims[0]]]) if i.dims[0] in place else i for n, i in loops.items()}
+
+    def inside(self, own: Iterable[typed.Loop], loops: Mapping[str, Plated]) -> Plated | None:
+        """1 where the ranges of the loops hold these members of theirs; None where no range changes."""
+        mask: Plated | None = None
+        for loop in own:
+            for end, comparison in ((loop.low, "greater_equal"), (loop.high, "less")):
+                limit = self.evaluate(end, loops) if end is not None else None
+                if limit is None or (isinstance(limit, Plated) and not limit.dims and isinstance(limit.data, np.ndarray | np.generic)):
+                    continue
+                holds = self.call(comparison, [loops[loop.name], limit], loop.span)
+                mask = holds if mask is None else mask * holds
+        return mask
 
     # ------------------------------------------------------------ what a derived evaluator changes
     def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
@@ -123,10 +140,18 @@ class Evaluator:
 
     def indexed(self, e: typed.Indexed, loops: Mapping[str, Plated]) -> Any:
         axes = e.base.type.axes
-        indices = tuple(self.index(i, axes[k] if k < len(axes) else None, loops) for k, i in enumerate(e.indices))
+        places = tuple(self._held(self.index(i, axes[k] if k < len(axes) else None, loops), axes, k) for k, i in enumerate(e.indices))
         if isinstance(e.base, typed.VariableReference):
-            return self.reference(e.base.name, indices, e.span)
-        return index_value(self.evaluate(e.base, loops), indices)
+            return self.reference(e.base.name, places, e.span)
+        return index_value(self.evaluate(e.base, loops), places)
+
+    def _held(self, index: Any, axes: tuple[typed.Axis, ...], k: int) -> Any:
+        """An index of several loops within its axis: only where one's range ends with another's does it go beyond."""
+        if not isinstance(index, Plated) or len(index.dims) < 2 or index.rank or k >= len(axes) or not isinstance(index.data, np.ndarray):
+            return index
+        axis = axes[k]
+        size = self.sizes[axis.set.key] + axis.extra if axis.set is not None else axis.size
+        return index if size is None or index.start is not None else index.map(lambda a: np.clip(a, 0, size - 1))
 
     def index(self, e: typed.TypedExpression, axis: typed.Axis | None, loops: Mapping[str, Plated]) -> Plated:
         """The ordinals that an index names."""
@@ -147,18 +172,29 @@ class Evaluator:
         return self.apply("stack", items, span)
 
     def comprehension(self, e: typed.Comprehension, loops: Mapping[str, Plated]) -> Any:
-        inner, inside = dict(loops), []
+        if e.function == "mean" and changing(e.loops):
+            total, one = replace(e, function="sum"), typed.Constant(1.0, span=e.span, type=typed.ValueType())
+            count = self.comprehension(replace(total, body=one), loops)
+            return self.call("divide", [self.comprehension(total, loops), count.map(lambda n: np.maximum(n, 1.0))], e.span)
+        inner = dict(loops)
         for loop in e.loops:
-            inner[loop.name] = self.summed_index(loop, inner, inside) if e.function == "sum" else self.loop_index(loop, inner)
+            inner[loop.name] = self.loop_index(loop, inner)
         sizes = {inner[loop.name].dims[0]: inner[loop.name].data.shape[0] for loop in e.loops}
-        body = self.evaluate(e.body, inner)
-        for mask in inside:
-            body = self.call("multiply", [mask, body], e.span)
+        body = self.body_of(e, inner)
         repeated = float(np.prod([n for d, n in sizes.items() if d not in body.dims], initial=1))
         if isinstance(body, Plated):
             value = reduce_plates(e.function, body, list(sizes))
             return value * repeated if e.function == "sum" and repeated != 1 else value
         return self.apply(f"{e.function} over plates", [body, sizes, repeated], e.span)
+
+    def body_of(self, e: typed.Comprehension, inner: Mapping[str, Plated]) -> Any:
+        """What is reduced; beyond the ends of ranges that change with another index stands what changes nothing."""
+        body, mask = self.evaluate(e.body, inner), self.inside(e.loops, inner)
+        if mask is None:
+            return body
+        if e.function == "sum":
+            return self.call("multiply", [mask, body], e.span)
+        return self.call("if", [mask, body, Plated((), np.asarray(NEUTRAL[e.function]))], e.span)
 
     def select(self, e: typed.Select, loops: Mapping[str, Plated]) -> Any:
         subjects = [self.evaluate(s, loops) for s in e.subjects]
@@ -168,6 +204,16 @@ class Evaluator:
         for arm, value in list(zip(e.arms, values, strict=True))[-2::-1]:
             result = self.call("if", [fits(subjects, arm.patterns), value, result], e.span)
         return result
+
+
+def sizes_of(loops: Mapping[str, Plated]) -> dict[str, int]:
+    """The lengths of the plates that loops run over."""
+    return {d: n for index in loops.values() for d, n in index.sizes.items()}
+
+
+def changing(loops: Iterable[typed.Loop]) -> bool:
+    """Whether the range of a loop changes with another index."""
+    return any(mentions_index(bound) for bound in loop_bounds(tuple(loops)))
 
 
 def _shifted(function: str, a: Plated, b: Any) -> Plated | None:

@@ -35,6 +35,11 @@ def loop_bounds(loops: tuple[typed.Loop, ...]) -> tuple[typed.TypedExpression, .
     return tuple(bound for loop in loops for bound in (loop.low, loop.high) if bound is not None)
 
 
+def mentions_index(expression: typed.TypedExpression) -> bool:
+    """Whether the index of a loop stands anywhere in it."""
+    return isinstance(expression, typed.IndexReference) or any(mentions_index(inner) for inner in subexpressions(expression))
+
+
 def parts(distribution: Distribution) -> tuple[typed.TypedExpression, ...]:
     """The expressions directly inside a distribution, those of its components and arms among them."""
     match distribution:

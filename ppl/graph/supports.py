@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.arrays.plated import Plated
+from ppl.arrays.plated import Plated, widen
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import distribution_name, loop_bounds, uses
@@ -116,11 +116,19 @@ def check_arguments(statement: typed.RandomStatement, part: Part, variable: type
             except np.linalg.LinAlgError as problem:
                 findings.error("AIM0618", f"`{name}` cannot be computed from the given values: {str(problem).lower()}", expression.span)
                 continue
-            wrong = ((rule, ~np.asarray(rule.holds(argument))) for rule in _KINDS[support]) if argument is not None else ()
+            wrong = ((rule, _within(~np.asarray(rule.holds(argument)), part)) for rule in _KINDS[support]) if argument is not None else ()
             for rule, places in wrong:
                 if places.any():
                     findings.error("AIM0618", _argument_message(rule, name, call, part, variable, argument, first(places)), expression.span)
                     break
+
+
+def _within(wrong: np.ndarray, part: Part) -> np.ndarray:
+    """What is wrong where there are cells."""
+    if part.inside is None or not wrong.any():
+        return wrong
+    inside = part.inside.any(axis=tuple(k for k, n in enumerate(wrong.shape[: part.inside.ndim]) if n == 1), keepdims=True)
+    return wrong & widen(np.asarray(inside), wrong.ndim)
 
 
 def arms(distribution: typed.DistributionCall | typed.DistributionChoice) -> tuple[typed.DistributionCall, ...]:
@@ -148,6 +156,7 @@ class Part:
     evaluator: Evaluator
     value: np.ndarray
     observed: np.ndarray | None
+    inside: np.ndarray | None = None  # where ranges that change with another index have cells, over `names`
 
     def known(self, expression: typed.TypedExpression) -> np.ndarray | None:
         """The expression beside the entries, an axis for each of theirs; None where it is not known.
@@ -166,11 +175,9 @@ class Part:
 def part_of(
     statement: typed.TypedStatement, variable: typed.Variable, value: np.ndarray | None, observed: np.ndarray | None, evaluator: Evaluator
 ) -> Part | None:
-    """The part, or None where its loops depend on each other or on what is not known."""
+    """The part, or None where its loops depend on what is not known."""
     bounds = loop_bounds(statement.loops)
-    if any(name not in evaluator.values for bound in bounds for name, _ in uses(bound)) or any(
-        contains(bound, typed.IndexReference) for bound in bounds
-    ):
+    if any(name not in evaluator.values for bound in bounds for name, _ in uses(bound)):
         return None
     loops: dict[str, Plated] = {}
     for loop in statement.loops:
@@ -182,7 +189,9 @@ def part_of(
     cut = tuple(slice(s, s + (i.data.size if i.dims else 1)) for s, i in zip(start, indices, strict=True))
     names = tuple(i.dims[0] if i.dims else f"at {place}" for place, i in enumerate(indices))
     value = np.zeros(0) if value is None else value[cut]
-    return Part(start, names, loops, evaluator, value, None if observed is None else observed[cut])
+    mask = evaluator.inside(statement.loops, loops)
+    inside = None if mask is None else mask.arranged(names) != 0
+    return Part(start, names, loops, evaluator, value, None if observed is None else observed[cut], inside)
 
 
 def computed(model: typed.TypedModel, known: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> dict[str, np.ndarray]:

@@ -36,6 +36,22 @@ class Belief:
     draws: np.ndarray | None = field(default=None, repr=False)
     moments: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
     chains: int = 0
+    absent: np.ndarray | None = field(default=None, repr=False)  # where the variable has no cell, which has no mean either
+
+    def without(self, absent: np.ndarray) -> Belief:
+        """The belief with nothing said of what does not exist, over the plates."""
+
+        def left(value: np.ndarray, before: int = 0) -> np.ndarray:
+            return np.where(widen(absent, np.ndim(value) - before), np.nan, value)
+
+        return replace(
+            self,
+            params={name: left(value) for name, value in self.params.items()},
+            draws=None if self.draws is None else left(self.draws, 1),
+            moments=None if self.moments is None else (left(self.moments[0]), left(self.moments[1])),
+            observed=None if self.observed is None else self.observed & ~absent,
+            absent=absent,
+        )
 
     @property
     def plates(self) -> tuple[int, ...]:
@@ -56,6 +72,7 @@ class Belief:
             moments=(self.moments[0][place], self.moments[1][place]) if self.moments is not None else None,
             observed=None,
             values=None,
+            absent=None,
         )
 
     @property

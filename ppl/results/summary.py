@@ -74,7 +74,13 @@ def summarise(beliefs: Mapping[str, Belief], *, axes: Mapping[str, tuple[Axis, .
 
 
 def _entries(belief: Belief) -> int:
-    return int(np.prod(np.shape(belief.params["p"])[:-1], dtype=int)) if belief.family == "Categorical" else np.size(belief.mean)
+    return sum(1 for _ in _places(belief, np.shape(belief.params["p"])[:-1] if belief.family == "Categorical" else np.shape(belief.mean)))
+
+
+def _places(belief: Belief, shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+    """The entries that exist."""
+    absent = belief.absent
+    return (place for place in np.ndindex(shape) if absent is None or not absent[place[: absent.ndim]])
 
 
 def _labels(place: tuple[int, ...], axes: tuple[Axis, ...]) -> tuple[int | str, ...]:
@@ -86,14 +92,14 @@ def _rows(name: str, belief: Belief, axes: tuple[Axis, ...]) -> Iterator[Row]:
     columns = [mean, sd, *belief.interval()]
     columns += [] if belief.ess is None or belief.rhat is None else [belief.ess, belief.rhat]
     columns = [np.broadcast_to(np.asarray(c), mean.shape) for c in columns]
-    for place in np.ndindex(mean.shape):
+    for place in _places(belief, mean.shape):
         yield Row(name, _labels(place, axes), belief.family, *(float(c[place]) for c in columns))
 
 
 def _member_rows(name: str, belief: Belief, axes: tuple[Axis, ...]) -> Iterator[Row]:
     """For each entry the most probable member, with its probability."""
     p = np.asarray(belief.params["p"])
-    for place in np.ndindex(p.shape[:-1]):
+    for place in _places(belief, p.shape[:-1]):
         best = int(p[place].argmax())
         member = belief.members[best] if belief.members else str(best)
         yield Row(name, (*_labels(place, axes), f"= {member}"), "Categorical", float(p[place][best]), NAN, NAN, NAN)

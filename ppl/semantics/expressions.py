@@ -6,13 +6,14 @@ from dataclasses import replace
 
 from ppl.catalogue.functions import COMPREHENSIONS, NAMED_FUNCTIONS, OPERATORS
 from ppl.semantics import references
+from ppl.semantics.affine import extreme, loop_bounds, surely_at_least
 from ppl.semantics.calls import applied, is_number
 from ppl.semantics.indexing import indexed
 from ppl.semantics.matching import select
 from ppl.semantics.scope import ActiveLoop, Scope, backticked
 from ppl.semantics.sets import loop_of
 from ppl.semantics.tables import stack_of_list, table
-from ppl.semantics.typed import Apply, Comprehension, Constant, IndexSet, Member, Text, TypedExpression, ValueType
+from ppl.semantics.typed import Apply, Comprehension, Constant, IndexSet, Loop, Member, Text, TypedExpression, ValueType
 from ppl.semantics.types import is_numbered
 from ppl.source.diagnostics import did_you_mean
 from ppl.syntax import tree
@@ -223,6 +224,16 @@ def _index(written: tree.Index, scope: Scope, expected: IndexSet | None) -> Type
     return result
 
 
+NOT_OF_NOTHING = ("max", "min", "mean", "logsumexp")
+
+
+def _may_be_empty(loop: Loop, scope: Scope) -> bool:
+    """Whether a range that changes with another index may have no members."""
+    bounds = loop_bounds(loop)
+    length = bounds.high - bounds.low if bounds is not None else None
+    return length is not None and bool(length.index_names) and not surely_at_least(extreme(length, scope.bounds, largest=False), 1)
+
+
 def _comprehension(written: tree.Comprehension, scope: Scope) -> TypedExpression | None:
     name = written.function.name
     if name not in COMPREHENSIONS:
@@ -235,6 +246,12 @@ def _comprehension(written: tree.Comprehension, scope: Scope) -> TypedExpression
         if loop is None:
             return None
         inner = inner.inside((ActiveLoop(binder.name, loop),))
+        if name in NOT_OF_NOTHING and _may_be_empty(loop, inner):
+            hint = "let the range begin one earlier, or end one later; a `sum` and a `prod` may be empty"
+            scope.findings.error(
+                "AIM0202", f"the range {binder.set.span.text} may be empty, and {name} of nothing is no number", binder.set.span, hint
+            )
+            return None
     body = elaborate(written.body, inner)
     if body is None or not is_number(body, inner):
         return None

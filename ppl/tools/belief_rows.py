@@ -48,7 +48,8 @@ class Labels:
 
 def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
     """The rows of one belief."""
-    hidden = _observed_places(belief)
+    observed = _places(belief.observed, belief)
+    hidden = observed | _places(belief.absent, belief)
     open_places = np.argwhere(~hidden)
     shown = open_places if len(open_places) <= FULL else open_places[:SHORTENED]
     if belief.family == "Categorical" and len(open_places) > FULL:
@@ -58,16 +59,16 @@ def belief_rows(belief: Belief, labels: Labels) -> Iterator[Row]:
             yield from _entry(belief.at(tuple(map(int, place))), labels, tuple(map(int, place)))
         if len(shown) < len(open_places):
             yield Row("", f"… {len(open_places) - len(shown)} more; all means", _range(belief, hidden))
-    if hidden.any():
-        yield Row("", f"({int(hidden.sum())} observed)")
+    if observed.any():
+        yield Row("", f"({int(observed.sum())} observed)")
 
 
-def _observed_places(belief: Belief) -> np.ndarray:
-    """Which entries of the plates were given; vectors that are told by draws are given or missing as a whole."""
-    if belief.observed is None:
+def _places(mask: np.ndarray | None, belief: Belief) -> np.ndarray:
+    """A mask over all entries of the plates; vectors that are told by draws are given or missing as a whole."""
+    if mask is None:
         return np.zeros(belief.plates, bool)
-    inner = (1,) * (len(belief.plates) - belief.observed.ndim)
-    return np.broadcast_to(belief.observed.reshape(*belief.observed.shape, *inner), belief.plates)
+    inner = (1,) * (len(belief.plates) - mask.ndim)
+    return np.broadcast_to(mask.reshape(*mask.shape, *inner), belief.plates)
 
 
 # ------------------------------------------------------------------ one entry

@@ -9,8 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import numpyro.distributions as dist
-from jax.scipy.special import log_ndtr, logsumexp, ndtr, ndtri
+from jax.scipy.special import log_ndtr, logsumexp, ndtr, ndtri, xlogy
 from numpyro.distributions import constraints
+
+from ppl.numerics import special
 
 BISECTIONS = 60  # halvings of an interval that finds a quantile
 LARGEST_COUNT = 1000  # up to which counts are summed where their bound is latent
@@ -80,6 +82,28 @@ class Improper(dist.Distribution):
 
     def log_prob(self, value: Any) -> Any:
         return jnp.zeros(jnp.broadcast_shapes(jnp.shape(value), self.batch_shape))
+
+
+class NegativeBinomial(dist.NegativeBinomial2):
+    """By log Γ: the logarithm of the Beta function that NumPyro's calls is off by up to 1e-6."""
+
+    def log_prob(self, value: Any) -> Any:
+        mean, concentration = jnp.asarray(self.mean), jnp.asarray(self.concentration, float)
+        both = mean + concentration
+        ways = special.lgamma(value + concentration) - special.lgamma(concentration) - special.log_factorial(value)
+        return ways + concentration * jnp.log(concentration / both) + xlogy(value, mean / both)
+
+
+class BetaBinomial(dist.BetaBinomial):
+    """By log Γ, for the same reason; 0 above the number of trials."""
+
+    def log_prob(self, value: Any) -> Any:
+        a, b = jnp.asarray(self.concentration1, float), jnp.asarray(self.concentration0, float)
+        n = jnp.asarray(self.total_count)
+        inside = value <= n
+        trials = jnp.where(inside, n, value)
+        table = special.log_binomial(trials, value) + special.lbeta(value + a, trials - value + b) - special.lbeta(a, b)
+        return jnp.where(inside, table, -jnp.inf)
 
 
 class OrderedLogistic(dist.CategoricalLogits):

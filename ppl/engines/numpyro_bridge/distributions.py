@@ -139,8 +139,8 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "Multinomial": _multinomial,
     "Poisson": _poisson,
     "Geometric": lambda p: dist.GeometricProbs(p),
-    "NegativeBinomial": lambda mean, concentration: dist.NegativeBinomial2(mean, concentration),
-    "BetaBinomial": lambda n, a, b: dist.BetaBinomial(a, b, n),
+    "NegativeBinomial": lambda mean, concentration: custom.NegativeBinomial(mean, concentration),
+    "BetaBinomial": lambda n, a, b: custom.BetaBinomial(a, b, n),
     "DirichletMultinomial": lambda n, concentration: dist.DirichletMultinomial(
         concentration, jnp.asarray(n, int), total_count_max=_most(n)
     ),

@@ -14,7 +14,8 @@ from ppl.arrays.streams import word
 from ppl.engines.cache import use_compilation_cache
 from ppl.engines.fitting import check_possible
 from ppl.engines.numpyro_bridge import laplace, nuts, svi
-from ppl.engines.numpyro_bridge.joint import LogJoint, log_joint_of
+from ppl.engines.numpyro_bridge.counts import counted, left_out, still_longer
+from ppl.engines.numpyro_bridge.joint import LogJoint
 from ppl.engines.numpyro_bridge.options import Options, options_of
 from ppl.engines.numpyro_bridge.report import DrawsReporter
 from ppl.engines.precision import with_precision
@@ -87,19 +88,28 @@ def fit_bound(
 def _run(
     bound: BoundModel, engine: str, options: Options, seed: int, approximation: Approximation | None
 ) -> tuple[LogJoint, Outcome, DrawsReporter, list[str]]:
-    joint = log_joint_of(bound)
+    joint = counted(bound)
     _refuse_forms(joint, engine, approximation)
-    if joint.size == 0 and not joint.weights:
-        outcome = _summed(joint, options)
-    elif engine == "nuts":
-        outcome = _nuts(joint, options, seed)
-    elif engine == "svi":
-        outcome = _svi(joint, options, seed, approximation)
-    else:
-        outcome = _laplace(joint, options, seed)
-    reporter = DrawsReporter(joint, outcome.draws, outcome.weights, seed, chains=outcome.chains)
+    while True:
+        outcome = _outcome(joint, engine, options, seed, approximation)
+        reporter = DrawsReporter(joint, outcome.draws, outcome.weights, seed, chains=outcome.chains)
+        longer = still_longer(joint, reporter.probabilities) if joint.structure.endless else None
+        if longer is None:
+            break
+        joint = longer
     apart = _disagreements(joint, reporter) if outcome.chains else []
-    return joint, replace(outcome, status="not converged") if apart else outcome, reporter, apart
+    cut = left_out(joint, reporter.probabilities) if joint.structure.endless else []
+    return joint, replace(outcome, status="not converged") if apart else outcome, reporter, [*apart, *cut]
+
+
+def _outcome(joint: LogJoint, engine: str, options: Options, seed: int, approximation: Approximation | None) -> Outcome:
+    if joint.size == 0 and not joint.weights:
+        return _summed(joint, options)
+    if engine == "nuts":
+        return _nuts(joint, options, seed)
+    if engine == "svi":
+        return _svi(joint, options, seed, approximation)
+    return _laplace(joint, options, seed)
 
 
 def _refuse_forms(joint: LogJoint, engine: str, approximation: Approximation | None) -> None:
@@ -120,7 +130,10 @@ def _coordinates(joint: LogJoint) -> tuple[str, ...]:
     found = [
         f"{s.name} is standardised: its coordinates are (value - mean) / sd, whose spread is latent" for s in joint.sites if s.standardised
     ]
-    return (*found, *(f"{n} is summed over its {size} states" for n, size in joint.structure.enumerated.items()))
+    for name, size in joint.structure.enumerated.items():
+        told = f"the counts 0 to {size - 1}" if name in joint.structure.endless else f"its {size} states"
+        found.append(f"{name} is summed over {told}")
+    return tuple(found)
 
 
 # ------------------------------------------------------------------ the engines

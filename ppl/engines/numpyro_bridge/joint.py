@@ -127,6 +127,10 @@ class LogJoint:
         prior = weights_prior(self.bound, networks)
         return plain + prior + log_partition([t for t in terms if t.states], self.structure, {})
 
+    def probabilities(self, values: Mapping[str, Any], networks: Mapping[str, Any]) -> dict[str, Any]:
+        """Those of the states of all discrete variables."""
+        return marginals([t for t in self.terms(values, networks) if t.states], self.structure)
+
     def states_given(self, values: Mapping[str, Any], networks: Mapping[str, Any], key: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The probabilities of the states of all discrete variables, and a joint draw of them."""
         terms = [t for t in self.terms(values, networks) if t.states]
@@ -138,9 +142,10 @@ class LogJoint:
         return self.log_density(values, networks) + change
 
 
-def log_joint_of(bound: BoundModel, *, standardise: bool = True) -> LogJoint:
-    """The log joint. Raises AimError where a latent variable has no coordinates and cannot be summed over."""
-    structure = structure_of(bound)
+def log_joint_of(bound: BoundModel, *, standardise: bool = True, counts: Mapping[str, int] | None = None) -> LogJoint:
+    """The log joint; `counts` says how many values of a count without an end are summed over. Raises AimError where a latent variable
+    has no coordinates and cannot be summed over."""
+    structure = structure_of(bound, counts)
     found: list[Site] = []
     for name in bound.model.variables:
         if name in structure.latent and name not in structure.enumerated:

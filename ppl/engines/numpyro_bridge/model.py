@@ -17,10 +17,12 @@ import numpyro
 import numpyro.distributions as dist
 from numpyro.distributions import constraints
 
+from ppl.compiler.equalities import solved
 from ppl.engines.numpyro_bridge import custom
+from ppl.engines.numpyro_bridge.counts import counted
 from ppl.engines.numpyro_bridge.discrete import log_partition
 from ppl.engines.numpyro_bridge.distributions import build
-from ppl.engines.numpyro_bridge.joint import LogJoint, log_joint_of
+from ppl.engines.numpyro_bridge.joint import LogJoint
 from ppl.engines.numpyro_bridge.networks import bayesian_weights, prior_of
 from ppl.engines.numpyro_bridge.sites import SHAPES, Site
 from ppl.engines.numpyro_bridge.structure import Structure, calls
@@ -36,7 +38,8 @@ STATIC = {(-np.inf, np.inf): constraints.real, (0.0, np.inf): constraints.positi
 
 def numpyro_model(bound: BoundModel) -> Callable[[], None]:
     """The callable, without arguments: the data are in it."""
-    joint = log_joint_of(bound, standardise=False)
+    bound, _ = solved(bound)
+    joint = counted(bound, standardise=False)
     sites = {site.name: site for site in joint.sites}
     plain = {s.variable for s in joint.structure.statements if has_site(s, joint)}
 

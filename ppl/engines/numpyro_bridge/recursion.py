@@ -89,8 +89,8 @@ def _stepped(statement: typed.DeterministicStatement, key: str, evaluator: Traci
         return None
     axis = next(k for k, i in enumerate(statement.indices) if base_and_offset(i)[0] == loop.name)
     offset = base_and_offset(statement.indices[axis])[1]
-    places = evaluator.loop_index(loop, {}).data + offset
-    first, last = (int(places[0]), int(places[-1]) + 1) if places.size else (0, 0)
+    places = evaluator.loops_of(statement)[loop.name].data + offset
+    first, last = (int(places.min()), int(places.max()) + 1) if places.size else (0, 0)
     return Stepped(statement, loop, axis, offset, first, last)
 
 

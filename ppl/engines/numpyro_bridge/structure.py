@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,12 +16,10 @@ from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
 from ppl.graph.values import missing
 from ppl.semantics import typed
-from ppl.source.diagnostics import AimError, Diagnostic
 
 Definitions = dict[str, tuple[typed.DeterministicStatement, ...]]
 COUNTS, FINITE = "count", ("binary", "member")
-LEAST_LOG_PROBABILITY = -230.0  # of a count, below which it is left out of a sum
-MOST_COUNTED = 5000
+FIRST_COUNTS = 64  # of a count without an end that are summed over, where nobody says how many
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,7 @@ class Structure:
     """`latent` are the needed entries of random variables that are not given, as masks over all axes of the value.
 
     `needed` masks are over the plates, and hold what is given too: the other entries are drawn afterwards. `enumerated` are the discrete
-    variables with latent entries, by their number of states.
+    variables with latent entries, by their number of states; those in `endless` have more, and are summed over so many only.
     """
 
     bound: BoundModel = field(repr=False)
@@ -37,6 +36,7 @@ class Structure:
     needed: Mapping[str, np.ndarray] = field(repr=False)
     latent: Mapping[str, np.ndarray] = field(repr=False)
     enumerated: Mapping[str, int]
+    endless: frozenset[str] = frozenset()
 
     def of(self, name: str) -> tuple[typed.RandomStatement, ...]:
         return tuple(s for s in self.statements if s.variable == name)
@@ -69,13 +69,18 @@ class Structure:
         return np.arange(size) if member else np.arange(size, dtype=float)
 
 
-def structure_of(bound: BoundModel) -> Structure:
-    """Raises AimError where a discrete variable has no end of states."""
+def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None) -> Structure:
+    """`counts` says how many values of a count without an end are summed over."""
     statements, definitions = split(bound.model)
     needed = _needed(bound, statements, definitions)
     latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
-    enumerated = {n: _states(bound, [s for s in statements if s.variable == n]) for n in latent if _discrete(n, statements)}
-    return Structure(bound, statements, definitions, needed, latent, enumerated)
+    states: dict[str, int | None] = {}
+    for name in bound.model.variables:
+        if name in latent and _discrete(name, statements):
+            states[name] = _states(bound, [s for s in statements if s.variable == name], states)
+    endless = frozenset(n for n, size in states.items() if size is None)
+    enumerated = {n: size or (counts or {}).get(n, FIRST_COUNTS) for n, size in states.items()}
+    return Structure(bound, statements, definitions, needed, latent, enumerated, endless)
 
 
 def split(model: typed.TypedModel) -> tuple[tuple[typed.RandomStatement, ...], Definitions]:
@@ -128,19 +133,28 @@ def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> np.ndarray:
 
 
 # ------------------------------------------------------------------ how many states
-def _states(bound: BoundModel, statements: list[typed.RandomStatement]) -> int:
-    return max(_states_of(bound, s, s.distribution) for s in statements)
+States = Mapping[str, int | None]
+"""The number of states of the discrete variables that stand before; None of a count without an end."""
 
 
-def _states_of(bound: BoundModel, statement: typed.RandomStatement, distribution) -> int:
+def _states(bound: BoundModel, statements: list[typed.RandomStatement], before: States) -> int | None:
+    return _most(_states_of(bound, s, s.distribution, before) for s in statements)
+
+
+def _most(numbers: Iterable[int | None]) -> int | None:
+    found = list(numbers)
+    return None if None in found else max(n for n in found if n is not None)
+
+
+def _states_of(bound: BoundModel, statement: typed.RandomStatement, distribution: Any, before: States) -> int | None:
     if isinstance(distribution, typed.DistributionCall) and distribution.name == "Truncated":
         high = _known_most(bound, statement, distribution.arguments["high"])
         if high is not None and np.isfinite(high):
             return int(high) + 1
-    return max(_states_of_call(bound, statement, c) for c in calls(distribution))
+    return _most(_states_of_call(bound, statement, c, before) for c in calls(distribution))
 
 
-def _states_of_call(bound: BoundModel, statement: typed.RandomStatement, call: typed.DistributionCall) -> int:
+def _states_of_call(bound: BoundModel, statement: typed.RandomStatement, call: typed.DistributionCall, before: States) -> int | None:
     support = DISTRIBUTIONS[call.name].support
     if support == "binary":
         return 2
@@ -148,29 +162,13 @@ def _states_of_call(bound: BoundModel, statement: typed.RandomStatement, call: t
         index_set = bound.model.variables[statement.variable].type.member_of
         assert index_set is not None
         return bound.sizes[index_set.key]
-    if call.name in ("Binomial", "BetaBinomial"):
-        most = _known_most(bound, statement, call.arguments["n"])
-    elif call.name == "Poisson" and "rate" in call.arguments:
-        most = _improbable(_known_most(bound, statement, call.arguments["rate"]))
-    else:
-        most = None
-    if most is None:
-        text = f"`{statement.variable}` is latent and a count without a known end, so its values cannot be summed over"
-        hint = "observe it, write `Truncated(…, 0, LARGEST)`, or write the model without it (a Poisson of a Gamma is a NegativeBinomial)"
-        raise AimError([Diagnostic("AIM0741", text, call.span, hint)])
-    return int(most) + 1
-
-
-def _improbable(rate: float | None) -> int | None:
-    """The first count whose probability under a Poisson of this rate nobody will miss; a smaller rate leaves less beyond it."""
-    if rate is None:
+    if call.name not in ("Binomial", "BetaBinomial"):
         return None
-    from scipy import stats
-
-    count = int(rate) + 1
-    while stats.poisson.logpmf(count, rate) > LEAST_LOG_PROBABILITY and count < MOST_COUNTED:
-        count = int(1.2 * count) + 1
-    return count if count < MOST_COUNTED else None
+    named = next((name for name, _ in uses(call.arguments["n"])), "")
+    if named in before and isinstance(call.arguments["n"], typed.VariableReference | typed.Indexed):
+        return before[named]
+    most = _known_most(bound, statement, call.arguments["n"])
+    return None if most is None else int(most) + 1
 
 
 def _known_most(bound: BoundModel, statement: typed.RandomStatement, e: typed.TypedExpression) -> float | None:
@@ -179,7 +177,4 @@ def _known_most(bound: BoundModel, statement: typed.RandomStatement, e: typed.Ty
     if any(name not in known for name, _ in uses(e)):
         return None
     evaluator = Evaluator(bound.sizes, known)
-    loops: dict = {}
-    for loop in statement.loops:
-        loops[loop.name] = evaluator.loop_index(loop, loops)
-    return float(np.max(evaluator.number(e, loops).data, initial=0))
+    return float(np.max(evaluator.number(e, evaluator.loops_of(statement)).data, initial=0))

@@ -12,6 +12,7 @@ from jax.scipy.special import gammaln
 from ppl.arrays.plated import Plated
 from ppl.engines.numpyro_bridge.distributions import Valued, build
 from ppl.engines.numpyro_bridge.tracing import State, TracingEvaluator
+from ppl.graph.evaluate import sizes_of
 from ppl.semantics import typed
 
 ROWS = "rows"
@@ -37,7 +38,7 @@ def statement_term(statement: typed.RandomStatement, evaluator: TracingEvaluator
     """The term of a statement; None where nothing that it defines takes part."""
     structure, name = evaluator.structure, statement.variable
     loops = evaluator.loops_of(statement)
-    sizes = {i.dims[0]: i.data.shape[0] for i in loops.values()}
+    sizes = sizes_of(loops)
     place = tuple(evaluator.index(i, None, loops) for i in statement.indices)
     takes_part = structure.needed[name][tuple(p.arranged(tuple(sizes)) for p in place)]
     takes_part = np.broadcast_to(takes_part, tuple(sizes.values()))
@@ -69,8 +70,8 @@ def on_states(statement: typed.RandomStatement, evaluator: TracingEvaluator) -> 
 
 def rows_of(loops: Mapping[str, Plated], mask: np.ndarray) -> dict[str, Plated]:
     """The loops' members at which a mask over them holds, one after the other along one plate."""
-    where = np.nonzero(mask)
-    return {name: Plated((ROWS,), index.data[at]) for (name, index), at in zip(loops.items(), where, strict=True)}
+    where = dict(zip(sizes_of(loops), np.nonzero(mask), strict=True))
+    return {name: Plated((ROWS,), index.data[where[index.dims[0]]]) for name, index in loops.items()}
 
 
 def log_table(valued: Valued, child: Plated, sizes: Mapping[str, int]) -> Plated:
@@ -90,7 +91,7 @@ def log_table(valued: Valued, child: Plated, sizes: Mapping[str, int]) -> Plated
 def potential_term(potential: typed.Potential, evaluator: TracingEvaluator) -> Term:
     evaluator = evaluator.fresh()
     loops = evaluator.loops_of(potential)
-    sizes = {i.dims[0]: i.data.shape[0] for i in loops.values()}
+    sizes = sizes_of(loops)
     value = evaluator.number(potential.value, loops)
     dims = tuple(dict.fromkeys((*sizes, *value.dims)))
     return Term(potential, Plated(dims, jnp.asarray(value.arranged(dims))), sizes, evaluator.states)

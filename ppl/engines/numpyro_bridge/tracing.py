@@ -15,7 +15,7 @@ import numpy as np
 from ppl.arrays.plated import Plated, known, namespace, shift
 from ppl.engines.numpyro_bridge.distributions import Valued
 from ppl.engines.numpyro_bridge.structure import Structure
-from ppl.graph.evaluate import Evaluator, fits, index_value
+from ppl.graph.evaluate import Evaluator, fits, index_value, sizes_of
 from ppl.graph.functions import apply_known
 from ppl.graph.networks import feed_forward
 from ppl.semantics import typed
@@ -85,7 +85,7 @@ class TracingEvaluator(Evaluator):
         self, array: Any, shape: tuple[int, ...], indices: tuple[typed.TypedExpression, ...], loops: Mapping[str, Plated], value: Plated
     ) -> Any:
         """The array with what a statement defines at its place; where that is everything in order, the value itself."""
-        sizes = {i.dims[0]: i.data.shape[0] for i in loops.values()}
+        sizes = sizes_of(loops)
         data = value.arranged(tuple(sizes), sizes)
         xp = namespace(data, array) if array is not None else namespace(data)
         place = tuple(self.index(i, None, loops) for i in indices)
@@ -100,10 +100,7 @@ class TracingEvaluator(Evaluator):
         return array
 
     def loops_of(self, statement: typed.TypedStatement | typed.Potential, *, fresh: bool = True) -> dict[str, Plated]:
-        loops: dict[str, Plated] = {}
-        for loop in statement.loops:
-            loops[loop.name] = self.loop_index(loop, loops, fresh=fresh)
-        return loops
+        return super().loops_of(statement, fresh=fresh)
 
     # ------------------------------------------------------------ discrete variables that are summed over
     def state(self, name: str, indices: tuple[Plated, ...], span: Any) -> Plated:
@@ -158,8 +155,10 @@ class TracingEvaluator(Evaluator):
                 holds = holds * apply_known("equal", [index, self.index(place, None, {})])
                 continue
             wanted, span = shift(index, -offset), ranges[base].data
-            holds = holds * apply_known("greater_equal", [wanted, known(span[0])]) * apply_known("less_equal", [wanted, known(span[-1])])
-            loops[base] = _inside(wanted, int(span[-1]) + 1)
+            holds = (
+                holds * apply_known("greater_equal", [wanted, known(span.min())]) * apply_known("less_equal", [wanted, known(span.max())])
+            )
+            loops[base] = _inside(wanted, int(span.max()) + 1)
         return {**ranges, **loops}, holds
 
     # ------------------------------------------------------------ networks and distributions

@@ -1,0 +1,33 @@
+"""The cells of a variable: the entries that its statements define.
+
+Where ranges change with another index (`for i in N, j in 0..i`) these are fewer than its axes span; the others do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from ppl.graph.evaluate import Evaluator, changing, sizes_of
+from ppl.semantics.typed import DeterministicStatement, RandomStatement, TypedModel
+
+
+def absent_cells(model: TypedModel, sizes: Mapping[str, int], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """For each variable with fewer cells than its axes span, where there is none, over its plates."""
+    found: dict[str, np.ndarray] = {}
+    for statement in model.statements:
+        if not isinstance(statement, RandomStatement | DeterministicStatement) or not changing(statement.loops):
+            continue
+        name = statement.variable
+        if name not in found:
+            axes = model.variables[name].type.axes[: model.variables[name].plates]
+            found[name] = np.ones(tuple(sizes[a.set.key] + a.extra if a.set is not None else a.size or 0 for a in axes), bool)
+    for statement in model.statements if found else ():
+        if isinstance(statement, RandomStatement | DeterministicStatement) and statement.variable in found:
+            evaluator = Evaluator(sizes, values)
+            loops = evaluator.loops_of(statement)
+            plates = sizes_of(loops)
+            place = tuple(evaluator.index(i, None, loops).arranged(tuple(plates), plates) for i in statement.indices)
+            found[statement.variable][place] = False
+    return found
