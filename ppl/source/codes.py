@@ -132,7 +132,6 @@ CODES: dict[str, str] = {
     "AIM0724": "a latent variable of several families",
     "AIM0726": "a range that changes with another index",
     "AIM0727": "an observed value of a Delta",
-    "AIM0728": "a factorisation over a plate whose members meet",
     "AIM0730": "a parameter that is not finite",
     "AIM0731": "a question that has no answer yet",
     "AIM0732": "a parameter that leaves its support",
