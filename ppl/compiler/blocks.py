@@ -8,7 +8,7 @@ kept apart as a batch axis: independent given the other blocks.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -29,7 +29,7 @@ from ppl.source.diagnostics import AimError, Diagnostic
 LARGEST_DENSE = 4000
 
 
-PAIRED = {"Gamma": "Normal–Gamma", "Wishart": "Normal–Wishart"}  # the kind of a location with a precision of that family
+PAIRED = {"Gamma": "mean", "InverseGamma": "reciprocal", "Wishart": "mean", "InverseWishart": "inverse"}  # statistics that are precisions
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,13 @@ class Block:
     structure: DiscreteChain | DiscreteNetwork | None = None  # of a discrete block that is no table
     point: bool = False  # a point mass stands for it: `q(a): point`
     absent: np.ndarray | None = field(default=None, repr=False)  # numbers of a Gaussian block that are not latent: they stand apart
+    members: np.ndarray | None = field(default=None, repr=False)  # of its numbers, where only those of one member are joint: which
     turns: np.ndarray | None = field(default=None, repr=False)  # of a table whose members meet: when each is updated
 
     @property
     def is_pair(self) -> bool:
         """Whether it is a location beside its precision."""
-        return self.kind in PAIRED.values()
+        return self.kind.startswith("Normal–")
 
 
 def choose_blocks(
@@ -80,11 +81,10 @@ def choose_blocks(
             for name in joined:
                 members[name] = joined
     joined = list({id(names): names for names in members.values()}.values())
-    blocks = [_lay_out([latents[n] for n in names], factors) for names in joined if latents[names[0]].family not in DISCRETE]
     apart_by_user = approximation.separate if approximation else ()
+    blocks = [lay_out([latents[n] for n in names], factors, apart_by_user) for names in joined if latents[names[0]].family not in DISCRETE]
     discrete = discrete_groups(latents, factors, lambda a, b: group.get(a) == group.get(b), apart_by_user)
     blocks += [_lay_out_discrete(one, latents) for one in discrete]
-    _check_separate(blocks, latents, approximation)
     return tuple(sorted(blocks, key=lambda b: _turn(b, factors)))
 
 
@@ -107,16 +107,6 @@ def _kept_apart(factors: Sequence[LoweredFactor]) -> set[frozenset[str]]:
         for one, other in itertools.combinations(slots, 2):
             found |= {frozenset(pair) for pair in itertools.product(one, other)}
     return found
-
-
-def _check_separate(blocks: Sequence[Block], latents: Mapping[str, LatentVariable], approximation: Approximation | None) -> None:
-    """`q(a[n])` holds where the members of the plate are apart anyway; other factorisations over a plate have no form yet."""
-    for name in approximation.separate if approximation else ():
-        block = next((b for b in blocks if name in b.variables), None)
-        if block is not None and len(block.batch) < len(latents[name].plates):
-            assert approximation is not None
-            text = f"the members of `{name}` meet in one mean: a posterior that keeps them apart, `q({name}[…])`, is not supported yet"
-            raise AimError([Diagnostic("AIM0728", text, approximation.span, f"write q({name})")])
 
 
 def in_form(blocks: Sequence[Block], approximation: Approximation | None) -> tuple[Block, ...]:
@@ -165,7 +155,8 @@ def _lay_out_discrete(one: Discrete, latents: Mapping[str, LatentVariable]) -> B
     return Block(name, "discrete structure", names, one.structure.batch, axes, cardinalities=sizes, structure=one.structure)
 
 
-def _lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor]) -> Block:
+def lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor], separate: Container[str] = ()) -> Block:
+    """Variables of one kind as one block; the members of those that are to be separate are independent in it."""
     names = tuple(v.name for v in variables)
     kind = _kind(variables[0])
     if kind != "Gaussian":
@@ -182,7 +173,10 @@ def _lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor]) 
         positions = {name: places for track in tracks for name, places in _positions(track, inner)[0].items()}
         absent = _absent(variables, axes, positions, (*batch, chain.length, chain.width), chain)
         untied = (False,) * len(batch)
-        return Block(", ".join(names), "Gaussian chain", names, batch, axes, 0, untied, positions, chain=chain, absent=absent)
+        shape = (chain.length * chain.width + chain.border,)
+        members = _members(variables, axes, positions, shape, separate, chain)
+        made = Block(", ".join(names), "Gaussian chain", names, batch, axes, 0, untied, positions, chain=chain, absent=absent)
+        return replace(made, members=members)
     positions, size = _positions(variables, axes)
     if size > LARGEST_DENSE:
         text = (
@@ -190,7 +184,8 @@ def _lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor]) 
         )
         raise AimError([Diagnostic("AIM0722", text, variables[0].span, "such large joint blocks are not supported yet")])
     absent = _absent(variables, axes, positions, (*batch, size), None)
-    return Block(", ".join(names), kind, names, batch, axes, size, tied, positions, absent=absent)
+    members = _members(variables, axes, positions, (size,), separate, None)
+    return Block(", ".join(names), kind, names, batch, axes, size, tied, positions, absent=absent, members=members)
 
 
 def _absent(
@@ -217,6 +212,32 @@ def _absent(
         else:
             found[..., places] = flat
     return found if found.any() else None
+
+
+def _members(
+    variables: list[LatentVariable],
+    axes: Mapping[str, tuple[int, ...]],
+    positions: Mapping[str, np.ndarray],
+    shape: tuple[int, ...],
+    separate: Container[str],
+    chain: Chain | None,
+) -> np.ndarray | None:
+    """Which member of its plates each number belongs to (of a chain step by step, the border last), where some are to be separate; those
+    at the same members are joint, and a variable that is written whole stays so. None where all are joint anyway."""
+    found, seen = np.zeros(shape, int), {}
+    for v in variables:
+        left = [k for k in range(len(v.plates)) if k not in axes[v.name]]
+        for place in np.ndindex(*(v.plates[k] for k in left)):
+            own = tuple(sorted((v.labels[k], at) for k, at in zip(left, place, strict=True))) if v.name in separate else v.name
+            inner = place
+            before = 0
+            if chain is not None and v.name in chain.times:
+                time = left.index(chain.times[v.name])
+                inner, before = place[:time] + place[time + 1 :], place[time] * chain.width
+            elif chain is not None:
+                before = chain.length * chain.width
+            found[before + positions[v.name][inner]] = seen.setdefault(own, len(seen))
+    return found if len(seen) > 1 and any(v.name in separate for v in variables) else None
 
 
 def _positions(variables: list[LatentVariable], axes: Mapping[str, tuple[int, ...]]) -> tuple[dict[str, np.ndarray], int]:

@@ -271,7 +271,13 @@ def _check_block(
     if not roles:
         return
     inside = block.chain.lag * block.chain.width if block.chain is not None else block.size
-    plain = block.kind in ("Gaussian", "Gaussian chain") and not block.point and block.absent is None and inside <= LARGEST_INSIDE
+    plain = (
+        block.kind in ("Gaussian", "Gaussian chain")
+        and not block.point
+        and block.absent is None
+        and block.members is None
+        and inside <= LARGEST_INSIDE
+    )
     whole = all(latents[n].family in GAUSSIAN and latents[n].lookup is None and latents[n].given is None for n in roles)
     if not plain or not whole or any(n not in block.chain.times for n in roles if block.chain is not None):
         raise _Seen

@@ -13,6 +13,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, elementwise
 from ppl.compiler.blocks import Block
+from ppl.compiler.pairs import seen_covariance
 from ppl.compiler.ready import (
     Layout,
     Moments,
@@ -27,7 +28,6 @@ from ppl.compiler.ready import (
     Side,
 )
 from ppl.numerics.gaussian_expectation import gaussian_expectation
-from ppl.numerics.linear_algebra import cholesky, inverse_from_cholesky
 
 MEANS = {"block": "mean", "chain": "mean", "border": "border mean", "pair": "location"}
 
@@ -132,7 +132,7 @@ def covariance(a: ReadyAtom, b: ReadyAtom, pairing: Pairing, moments: Moments, l
     if pairing.lookup is not None:
         return _banded(own, block, a).take(0, pairing.lookup)
     if a.source[1] == "pair":
-        cov = select(_pair_covariance(own), a.axes, a.outer)
+        cov = select(seen_covariance(own), a.axes, a.outer)
     elif a.source[1] == b.source[1] == "chain":
         cov = _chain_covariance(own, block, a, b, pairing.distance)
     elif a.source[1] == b.source[1]:
@@ -142,13 +142,6 @@ def covariance(a: ReadyAtom, b: ReadyAtom, pairing: Pairing, moments: Moments, l
     else:
         cov = select(_by_step(own["border cross"], block), b.axes, b.outer).map(_turned)
     return _entry_pairs(cov, a, b)
-
-
-def _pair_covariance(own: Mapping[str, Any]) -> Any:
-    """What a statement whose precision is a multiple of the pair's own sees as the covariance of the location."""
-    if own["scaled"].ndim == own["location"].ndim + 1:
-        return own["scaled"] / own["mean"][..., None, None]
-    return inverse_from_cholesky(cholesky(own["mean"])) * own["scaled"][..., None, None]
 
 
 def _turned(array: Any) -> Any:

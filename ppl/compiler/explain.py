@@ -59,6 +59,8 @@ def _reason(block: Block, plan: Plan) -> str:
         count = int(block.turns.max()) + 1
         met = "; ".join(_meetings(block, plan))
         return f"its members meet in {met} and are taken as independent: their joint posterior is not summed, {count} turns a sweep"
+    if block.members is not None:
+        return "its members meet, and are taken as independent because the approximation asks for it"
     if len(block.variables) > 1:
         what = "meet in one affine mean" if block.kind == "Gaussian" else "meet in a statement"
         return f"{' and '.join(block.variables)} {what}, so they stay together"

@@ -14,7 +14,7 @@ import numpy as np
 
 from ppl.compiler.blocks import Block
 from ppl.compiler.chains import Chain
-from ppl.compiler.kinds import Arrays, Kind, Latents, damped, without_given
+from ppl.compiler.kinds import Arrays, Kind, Latents, damped, together, without_given
 from ppl.compiler.latents import LatentVariable
 from ppl.families import gaussian_chain
 from ppl.numerics.linear_algebra import symmetrise
@@ -44,21 +44,18 @@ class GaussianChain(Kind):
         return moments, natural
 
     def optimum(self, block: Block, gradient: Arrays, moments: Arrays, natural: Arrays | None, damping: float) -> Arrays:
-        chain = _chain(block)
-        precision = damped(_precision(block, gradient), natural, damping)
+        chain, own = _chain(block), _precision(block, gradient)
+        precision = damped(own if block.members is None else _apart(own, block), natural, damping)
         step = 1.0 - damping if natural is not None else 1.0
         slopes = gradient["mean"].reshape((*block.batch, chain.length // chain.lag, -1))
-        parts = (precision["diagonal"], precision["coupling"], slopes)
-        new: Arrays = {}
+        found = _solved(precision, slopes, gradient.get("border mean"))
+        joint = found if block.members is None else _solved(own, slopes, gradient.get("border mean"))  # means are best together
+        inner = (found.mean * slopes).sum()
+        new = {"mean": moments["mean"] + step * joint.mean.reshape(moments["mean"].shape), "cov": found.covariance, "cross": found.cross}
         if chain.border:
-            found = gaussian_chain.bordered_moments(*parts, precision["border"], precision["border diagonal"], gradient["border mean"])
-            inner = (found.mean * slopes).sum() + (found.border_mean * gradient["border mean"]).sum()
-            new |= {"border mean": moments["border mean"] + step * found.border_mean}
+            inner = inner + (found.border_mean * gradient["border mean"]).sum()
+            new |= {"border mean": moments["border mean"] + step * joint.border_mean}
             new |= {"border cov": found.border_covariance, "border cross": found.border_cross}
-        else:
-            found = gaussian_chain.moments(*parts)
-            inner = (found.mean * slopes).sum()
-        new |= {"mean": moments["mean"] + step * found.mean.reshape(moments["mean"].shape), "cov": found.covariance, "cross": found.cross}
         numbers = int(np.prod(block.batch, dtype=int)) * (chain.length * chain.width + chain.border)
         logdet = inner + numbers * LOG_2PI - 2.0 * found.log_partition.sum()
         absent = 0 if block.absent is None else int(block.absent.sum())
@@ -68,16 +65,16 @@ class GaussianChain(Kind):
     def mapped(self, block: Block, parts: Arrays, inner: Any, across: tuple[int, Any] | None) -> Arrays:
         chain, moments, natural = _chain(block), dict(parts["moments"]), dict(parts["natural"])
         steps = chain.length // chain.lag
-        together = jnp.kron(jnp.eye(chain.lag, dtype=inner.dtype), inner)
-        back = jnp.linalg.inv(together)
-        moments |= {"mean": moments["mean"] @ inner.T, "cov": symmetrise(together @ moments["cov"] @ together.T)}
-        moments["cross"] = together @ moments["cross"] @ together.T
+        turned = jnp.kron(jnp.eye(chain.lag, dtype=inner.dtype), inner)
+        back = jnp.linalg.inv(turned)
+        moments |= {"mean": moments["mean"] @ inner.T, "cov": symmetrise(turned @ moments["cov"] @ turned.T)}
+        moments["cross"] = turned @ moments["cross"] @ turned.T
         natural |= {"diagonal": symmetrise(back.T @ natural["diagonal"] @ back), "coupling": back.T @ natural["coupling"] @ back}
         if chain.border:
-            moments["border cross"] = together @ moments["border cross"]
+            moments["border cross"] = turned @ moments["border cross"]
             natural["border"] = back.T @ natural["border"]
         members = int(np.prod(block.batch, dtype=int)) * steps
-        return {"moments": moments, "natural": natural, "entropy": parts["entropy"] + members * jnp.linalg.slogdet(together)[1]}
+        return {"moments": moments, "natural": natural, "entropy": parts["entropy"] + members * jnp.linalg.slogdet(turned)[1]}
 
     def movement(self, new: tuple[Arrays, Arrays], old: tuple[Arrays, Arrays]) -> Any:
         """The larger of |Δm| / sd and |ΔV| / V."""
@@ -154,6 +151,32 @@ def _precision(block: Block, gradient: Arrays) -> Arrays:
     found = {"diagonal": diagonal, "coupling": -gradient["cross"]}
     if chain.border:
         found |= {"border": -gradient["border cross"], "border diagonal": -2.0 * symmetrise(gradient["border cov"])}
+    return found
+
+
+def _solved(precision: Arrays, slopes: Any, border: Any) -> Any:
+    """The moments of the block with this precision, whose means are how far it moves."""
+    parts = (precision["diagonal"], precision["coupling"], slopes)
+    if border is None:
+        return gaussian_chain.moments(*parts)
+    return gaussian_chain.bordered_moments(*parts, precision["border"], precision["border diagonal"], border)
+
+
+def _apart(precision: Arrays, block: Block) -> Arrays:
+    """Without what couples different members."""
+    assert block.members is not None
+    chain = _chain(block)
+    inside = chain.length * chain.width
+    steps, border = block.members[:inside].reshape(chain.length // chain.lag, -1), block.members[inside:]
+    found = {
+        "diagonal": precision["diagonal"] * together(steps, steps),
+        "coupling": precision["coupling"] * together(steps[:-1], steps[1:]),
+    }
+    if chain.border:
+        found |= {
+            "border": precision["border"] * together(steps, np.broadcast_to(border, (len(steps), len(border)))),
+            "border diagonal": precision["border diagonal"] * together(border, border),
+        }
     return found
 
 

@@ -97,12 +97,14 @@ class DenseGaussian(Kind):
         own = -2.0 / _alike(block) * symmetrise(gradient["cov"])
         if block.absent is not None:
             own = own + np.eye(block.size) * block.absent[..., None, :]
-        precision = damped({"precision": own}, natural, damping)["precision"]
+        apart = own if block.members is None else own * together(block.members, block.members)
+        precision = damped({"precision": apart}, natural, damping)["precision"]
         step = 1.0 - damping if natural is not None else 1.0
         cov = inverse_from_cholesky(cholesky(precision))
-        mean = moments["mean"] + step * _applied(cov, gradient["mean"], block)
-        apart = 0 if block.absent is None else int(block.absent.sum())
-        entropy = gaussian_entropy(precision).sum() * _alike(block) - 0.5 * apart * (1.0 + LOG_2PI)
+        joint = cov if block.members is None else inverse_from_cholesky(cholesky(own))  # means of independent members are best together
+        mean = moments["mean"] + step * _applied(joint, gradient["mean"], block)
+        absent = 0 if block.absent is None else int(block.absent.sum())
+        entropy = gaussian_entropy(precision).sum() * _alike(block) - 0.5 * absent * (1.0 + LOG_2PI)
         return {"moments": {"mean": mean, "cov": cov}, "natural": {"precision": precision}, "entropy": entropy}
 
     def mapped(self, block: Block, parts: Arrays, inner: Any, across: tuple[int, Any] | None) -> Arrays:
@@ -142,6 +144,11 @@ class DenseGaussian(Kind):
 
     def described(self, block: Block) -> str:
         return f"joint Normal of {block.size}" if block.size > 1 else "Normal"
+
+
+def together(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """1 where two numbers are of one member."""
+    return (a[..., :, None] == b[..., None, :]) * 1.0
 
 
 def without_given(joint: np.ndarray, variable: LatentVariable, block: Block) -> np.ndarray:
@@ -219,6 +226,7 @@ class Conjugate(Kind):
             "log": lambda: np.log(value),
             "log1m": lambda: np.log1p(-value),
             "reciprocal": lambda: 1.0 / value,
+            "inverse": lambda: value,
             "logdet": lambda: np.zeros(block.batch, dtype),
         }
         moments = {statistic: features[statistic]() for statistic in self.family.statistic_rank}

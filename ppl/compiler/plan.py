@@ -17,7 +17,7 @@ from ppl.compiler.latents import DISCRETE, GAUSSIAN, OBSERVED, PREDICTED, Latent
 from ppl.compiler.lowering import LoweredFactor, lower_statement
 from ppl.compiler.needed import needed_entries
 from ppl.compiler.numeric_latents import narrowed, widened
-from ppl.compiler.pairs import paired
+from ppl.compiler.pairing import paired
 from ppl.compiler.potentials import evidence_factors, lower_potential
 from ppl.compiler.rewrites import left_over, rewritten
 from ppl.compiler.spot_checks import spot_check
@@ -305,7 +305,7 @@ def is_exact(blocks: tuple[Block, ...], factors: list[LoweredFactor]) -> bool:
     """Whether no factor joins two blocks, or members of one, and all are conjugate: each block is then the exact posterior of its
     variables."""
     apart = all(len(blocks_touched(f, blocks)) <= 1 for f in factors)
-    return apart and all(b.turns is None and not b.point for b in blocks) and not smooth_variables(factors)
+    return apart and all(b.turns is None and b.members is None and not b.point for b in blocks) and not smooth_variables(factors)
 
 
 def check_engine(asked: str | None) -> None:

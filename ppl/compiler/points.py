@@ -22,6 +22,7 @@ MODES: dict[str, Callable[..., Any]] = {
     "Beta": lambda a, b: (a - 1.0) / (a + b - 2.0),
     "Dirichlet": lambda concentration: (concentration - 1.0) / (concentration - 1.0).sum(axis=-1, keepdims=True),
     "Wishart": lambda df, scale: (df - scale.shape[-1] - 1.0)[..., None, None] * scale,
+    "InverseWishart": lambda df, scale: scale / (df + scale.shape[-1] + 1.0)[..., None, None],
 }
 """Where the density is highest; outside of the support where it has no such point, which ends as a bound that is not finite."""
 

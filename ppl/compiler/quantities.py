@@ -82,7 +82,8 @@ class Featured(Quantity):
         return tuple(dict.fromkeys(d for f in self.features.values() for d in f.dims))
 
     def take(self, axis: int, index: Plated) -> Featured:
-        return replace(self, features={k: f.take(axis, index) for k, f in self.features.items()}, power=None)
+        kept = {k: f.take(axis, index) for k, f in self.features.items() if k not in ("inverse", "logdet")}  # these are of a whole matrix
+        return replace(self, features=kept, power=None)
 
     def form(self, feature: str) -> Form:
         if feature not in self.features:
@@ -99,6 +100,7 @@ _FEATURES = {
     "inverse_squared": "the expected inverse square",
     "log1p_squared": "the expected logarithm of 1 + x²",
     "logdet": "the expected log-determinant",
+    "inverse": "the expected inverse",
     "square": "the expected square",
     "outer": "the expected outer product",
     "value": "a known value in place",

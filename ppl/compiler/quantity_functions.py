@@ -49,6 +49,8 @@ def _scaled(q: Quantity, c: Plated) -> Quantity:
     if isinstance(q, Gaussian):
         return Gaussian(q.affine.scale(c))
     assert isinstance(q, Featured)
+    if q.rank == 0 and c.rank == 2:
+        return _times_matrix(q, c)
     if np.any(c.data < 0):
         raise NotConjugate(f"a negative multiple of {q.kind}")
     if q.exponential:
@@ -61,10 +63,30 @@ def _scaled(q: Quantity, c: Plated) -> Quantity:
         "inverse_squared": lambda f: f.scale(1.0 / (c * c)),
     }
     if q.rank == 2 and c.rank == 0:
-        size = q.features["mean"].shape[-1]
+        size = next(iter(q.features.values())).shape[-1]
+        changes["inverse"] = changes["reciprocal"]
         changes["logdet"] = lambda f: f + apply_known("log", [c]) * float(size)
     base, exponent, factor = _as_power(q)
     return Featured({k: changes[k](f) for k, f in q.features.items() if k in changes}, q.kind, power=(base, exponent, factor * c))
+
+
+def _times_matrix(q: Featured, c: Plated) -> Quantity:
+    """A positive number times a known matrix, which has a log-determinant and an inverse where it is positive definite."""
+    features = {"mean": q.features["mean"].scale(c)} if "mean" in q.features else {}
+    size = c.shape[-1]
+    if c.shape[0] == size and _is_positive_definite(c.data):
+        if "log" in q.features:
+            features["logdet"] = q.features["log"].scale(float(size)) + apply_known("logdet", [c])
+        if "reciprocal" in q.features:
+            features["inverse"] = q.features["reciprocal"].scale(apply_known("inverse", [c]))
+    if not features:
+        raise NotConjugate(f"a matrix times {q.kind}")
+    return Featured(features, f"a matrix times {q.kind}")
+
+
+def _is_positive_definite(matrices: np.ndarray) -> bool:
+    symmetric = np.allclose(matrices, np.swapaxes(matrices, -1, -2))
+    return bool(symmetric and (np.linalg.eigvalsh(matrices) > 0.0).all())
 
 
 def _as_power(q: Featured) -> tuple[Featured, float, Plated]:
@@ -286,7 +308,7 @@ def _if(condition: Any, then: Any, otherwise: Any) -> Quantity:
     if any(isinstance(v, Gaussian) for v in (then, otherwise)):
         return Gaussian(select_form(condition, _as_form(then), _as_form(otherwise)))
     names = [set(v.features) for v in (then, otherwise) if isinstance(v, Featured)]
-    shared = set.intersection(*names) - {"inverse"}
+    shared = set.intersection(*names) - ({"inverse", "logdet"} if condition.rank else set())
 
     def side(v: Any, name: str) -> Form:
         return v.form(name) if isinstance(v, Featured) else constant(known_feature(v, name))

@@ -149,6 +149,7 @@ class Layout:
                 tuple(p.tobytes() for p in b.positions.values()),
                 b.chain.signature if b.chain is not None else None,
                 b.absent.tobytes() if b.absent is not None else None,
+                b.members.tobytes() if b.members is not None else None,
                 b.structure.signature if b.structure is not None else None,
                 b.turns.tobytes() if b.turns is not None else None,
             )

@@ -18,8 +18,8 @@ from ppl.compiler.discrete_kinds import DiscreteChainKind, DiscreteNetworkKind, 
 from ppl.compiler.gaussian_chain_kind import GaussianChain, chain_noise, in_chain_order
 from ppl.compiler.kinds import Arrays, Conjugate, DenseGaussian, Kind, Latents, Table, in_plate_order
 from ppl.compiler.numeric_kind import Numeric
-from ppl.compiler.pairs import MatrixPair, Pair
-from ppl.numerics.linear_algebra import cholesky, logdet_from_cholesky, transpose
+from ppl.compiler.pairs import Pair, expected_precision, kronecker
+from ppl.numerics.linear_algebra import cholesky, inverse, logdet_from_cholesky, transpose
 
 Drawn = tuple[Arrays, Arrays]  # values by variable, over its plates; moments of the point
 
@@ -124,6 +124,11 @@ def _wishart(key: Any, df: Any, scale: Any) -> tuple[Any, Arrays]:
     return lower @ transpose(lower), {"mean": lower @ transpose(lower), "logdet": logdet_from_cholesky(lower)}
 
 
+def _inverse_wishart(key: Any, df: Any, scale: Any) -> tuple[Any, Arrays]:
+    precision, statistics = _wishart(key, df, inverse(scale))
+    return inverse(precision), {"inverse": precision, "logdet": -statistics["logdet"]}
+
+
 def _poisson(key: Any, rate: Any) -> tuple[Any, Arrays]:
     value = jax.random.poisson(key, rate).astype(rate.dtype)
     return value, {"mean": value}
@@ -135,6 +140,7 @@ SAMPLERS: dict[str, Callable[..., tuple[Any, Arrays]]] = {
     "Beta": _beta,
     "Dirichlet": _dirichlet,
     "Wishart": _wishart,
+    "InverseWishart": _inverse_wishart,
     "Poisson": _poisson,
 }
 """A value and its statistics, from the parameters of the language; logarithms are drawn as such, so that small numbers have one."""
@@ -174,25 +180,20 @@ def _(kind: Pair, block: Block, latents: Latents, parts: Arrays, key: Any) -> Dr
     natural, moments = parts["natural"], parts["moments"]
     first, second = jax.random.split(key)
     family = kind.precision.family
-    precision, statistics = SAMPLERS[family.name](first, **family.params_from({k: natural[k] for k in family.statistic_rank}))
-    x = moments["location"] + _scaled_noise(second, conditional_precision(kind, natural["curvature"], precision), moments["location"])
+    value, statistics = SAMPLERS[family.name](first, **family.params_from(kind.own(natural)))
+    conditional = kronecker(natural["curvature"], expected_precision({**moments, **statistics}))
+    x = moments["location"] + _scaled_noise(second, conditional, moments["location"])
     values = {v: in_plate_order(x[..., block.positions[v]], latents[v], block) for v in block.variables[:-1]}
-    return {**values, block.variables[-1]: precision}, {**statistics, "location": x, "scaled": jnp.zeros_like(moments["scaled"])}
+    return {**values, block.variables[-1]: value}, {**statistics, "location": x, "scaled": jnp.zeros_like(moments["scaled"])}
 
 
 @excess.register
 def _(kind: Pair, block: Block, parts: Arrays, point: Arrays) -> Any:
     natural, moments = parts["natural"], parts["moments"]
-    own = _difference({k: natural[k] for k in kind.precision.family.statistic_rank}, point, moments)
+    own = _difference(kind.own(natural), point, moments)
     shift = point["location"] - moments["location"]
-    each = 0.5 if isinstance(kind, MatrixPair) else 0.5 * block.size
-    own = own + each * (point[kind.log_name] - moments[kind.log_name]).sum()
-    return own + 0.5 * (shift.size - _square(conditional_precision(kind, natural["curvature"], point["mean"]), shift).sum())
-
-
-def conditional_precision(kind: Pair, curvature: Any, precision: Any) -> Any:
-    """Of the location, given the precision: t K or κ Λ."""
-    return curvature[..., None, None] * precision if isinstance(kind, MatrixPair) else precision[..., None, None] * curvature
+    own = own + kind.share(block, natural) * (point[kind.log_name] - moments[kind.log_name]).sum()
+    return own + 0.5 * (shift.size - _square(kronecker(natural["curvature"], expected_precision(point)), shift).sum())
 
 
 # ------------------------------------------------------------------ discrete ones

@@ -66,7 +66,7 @@ class Chains:
 
 def run_gibbs(plan: Plan, options: Options, *, seed: int, dtype: Any) -> Chains:
     """Samples the plan. Raises AimError where an option makes no sense, or the draws would not fit."""
-    blocks = tuple(replace(b, turns=None) for b in plan.blocks)
+    blocks = tuple(replace(b, turns=None, members=None) for b in plan.blocks)
     program = make_program(plan.latents, blocks, plan.factors, dtype=dtype, in_rows=False)
     turns = {b.name: b.turns for b in plan.blocks if b.turns is not None}
     length, told = _length(plan, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -44,17 +45,20 @@ def _pair(block: Block, locations: list[LatentVariable], precision: LatentVariab
     """A location whose covariance is divided by a precision that is latent too."""
     first, axes = locations[0], block.batch_axes
     mean, scaled = np.asarray(moments["location"], float), np.asarray(moments["scaled"], float)
+    made = JointBlock(block.variables, False, precision=precision.name, inverted=PAIRS[block.kind].sign < 0.0)
     if len(locations) == 1 and int(np.prod(first.plates, dtype=int)) == int(np.prod(block.batch, dtype=int)):
-        spread = scaled if scaled.ndim == len(block.batch) else scaled[..., 0, 0]
+        spread = scaled if first.event and not precision.event else scaled[..., 0, 0]
         along = tuple(axes[first.name][axes[precision.name].index(k)] for k in range(len(precision.plates)))
         centre = in_plate_order(mean[..., block.positions[first.name]], first, block)
-        return JointBlock(block.variables, False, (), centre, in_plate_order(spread, first, block), precision.name, (), along)
+        return replace(made, mean=centre, cov=in_plate_order(spread, first, block), along=along)
+    if precision.event:
+        return made
     entries, centre, cov = _entries(block, tuple(locations), mean, scaled)
-    members = in_plate_order(np.arange(int(np.prod(block.batch, dtype=int))).reshape(block.batch), precision, block)
+    own = block.batch[: len(precision.plates)]
+    members = in_plate_order(np.arange(int(np.prod(own, dtype=int))).reshape(own), precision, block)
     place = {int(members[p]): p for p in np.ndindex(members.shape)}
-    return JointBlock(
-        block.variables, False, entries, centre, cov, precision.name, tuple(place[k // block.size] for k in range(len(centre)))
-    )
+    each = len(centre) // max(len(place), 1)
+    return replace(made, entries=entries, mean=centre, cov=cov, places=tuple(place[k // each] for k in range(len(centre))))
 
 
 def _entries(

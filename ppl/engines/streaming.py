@@ -114,7 +114,7 @@ class _Priors:
             return
         if block.precision:
             self._by_family(block.precision, posterior)
-        if block.precision and not block.entries:
+        if block.precision and not block.entries and block.mean is not None:
             self._by_pair(block)
         elif block.mean is not None and len(block.entries) <= MOST_ENTRIES:
             self._by_entries(block)
@@ -146,10 +146,12 @@ class _Priors:
         name, variable = block.variables[0], self.old.model.variables[block.variables[0]]
         loops, indices = _members(variable)
         span, plates = variable.span, variable.type.axes[: variable.plates]
-        weight = self._input(f"{name}'s prior weight", 1.0 / block.cov, plates, indices, span)
+        inner = () if block.cov.ndim == len(plates) else variable.type.axes[variable.plates :] * 2
+        factor = np.linalg.inv(block.cov) if inner else 1.0 / block.cov
+        weight = self._input(f"{name}'s prior weight", factor, (*plates, *inner), indices, span)
         mean = self._input(f"{name}'s prior mean", block.mean, variable.type.axes, indices, span)
         scale = self._reference(block.precision, tuple(indices[k] for k in block.along), span)
-        arguments = {"mean": mean, "precision": _apply("multiply", weight, scale)}
+        arguments = {"mean": mean, "precision": _apply("multiply", weight, _precision(block, scale))}
         family = "MvNormal" if variable.plates < len(variable.type.axes) else "Normal"
         self.statements.append(typed.RandomStatement(name, indices, loops, typed.DistributionCall(family, arguments, span=span), span=span))
 
@@ -180,9 +182,8 @@ class _Priors:
                 mean = _apply("add", mean, term)
             spread = {"sd": _constant(scale[i], span)}
             if block.precision:
-                spread = {
-                    "precision": _apply("multiply", _constant(scale[i] ** -2, span), self._entry(block.precision, block.places[i], span))
-                }
+                own = _precision(block, self._entry(block.precision, block.places[i], span))
+                spread = {"precision": _apply("multiply", _constant(scale[i] ** -2, span), own)}
             call = typed.DistributionCall("Normal", {"mean": mean, **spread}, span=span)
             self.statements.append(typed.RandomStatement(name, self._place(name, place, span), (), call, span=span))
 
@@ -199,6 +200,13 @@ class _Priors:
         axes = self.old.model.variables[name].type.axes
         sets = [axis.set or typed.IndexSet(str(k)) for k, axis in enumerate(axes)]
         return tuple(typed.Member(s, i, span=span, type=typed.ValueType("member", (), s)) for s, i in zip(sets, place, strict=True))
+
+
+def _precision(block: JointBlock, value: typed.TypedExpression) -> typed.TypedExpression:
+    """The precision of a pair, from the value of its variable."""
+    if not block.inverted:
+        return value
+    return _apply("inverse", value) if value.type.axes else _apply("divide", _constant(1.0, value.span), value)
 
 
 def _states(variable: typed.Variable) -> typed.Axis:

@@ -10,6 +10,7 @@ from ppl.families.dirichlet import Dirichlet
 from ppl.families.family import Family
 from ppl.families.gamma import Gamma
 from ppl.families.inverse_gamma import InverseGamma
+from ppl.families.inverse_wishart import InverseWishart
 from ppl.families.multinomial import Multinomial
 from ppl.families.multivariate_normal import MultivariateNormal
 from ppl.families.normal import Normal
@@ -28,6 +29,7 @@ FAMILIES: dict[str, Family] = {
         Beta(),
         Dirichlet(),
         Wishart(),
+        InverseWishart(),
         Bernoulli(),
         Categorical(),
         Binomial(),

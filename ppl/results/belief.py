@@ -109,7 +109,7 @@ class Belief:
             return np.quantile(self.draws, q, axis=0)
         if self.family == "Delta":
             return self.params["value"]
-        if self.family in ("Wishart", "Multinomial"):
+        if self.family in ("Wishart", "InverseWishart", "Multinomial"):
             return np.quantile(self.sample(4000, seed=0), q, axis=0)
         return self._with_observed(np.asarray(FAMILIES[self.family].quantile(self.params, q)))
 

@@ -11,9 +11,9 @@ import numpy as np
 class JointBlock:
     """Variables that share a factor. `independent` where all their entries are independent of each other: their beliefs then say all.
 
-    Of a joint Normal `entries` names each number, in the order of `mean` and `cov`. `precision` names a variable that divides `cov`:
-    `places` are then its members, one for each entry. Without entries `mean` and `cov` (one number a member) run over the plates of the
-    first variable, and `along` says which of them each plate of the precision is.
+    Of a joint Normal `entries` names each number, in the order of `mean` and `cov`. `precision` names a variable that divides `cov` (or
+    multiplies it, where it is `inverted`): `places` are then its members, one for each entry. Without entries `mean` and `cov` (of a
+    member, a number or a matrix) run over the plates of the first variable, and `along` says which of them each plate of the precision is.
     """
 
     variables: tuple[str, ...]
@@ -22,5 +22,6 @@ class JointBlock:
     mean: np.ndarray | None = field(default=None, repr=False)
     cov: np.ndarray | None = field(default=None, repr=False)
     precision: str = ""
+    inverted: bool = False
     places: tuple[tuple[int, ...], ...] = ()
     along: tuple[int, ...] = ()

@@ -137,7 +137,6 @@ CODES: dict[str, str] = {
     "AIM0722": "a joint block that is too large",
     "AIM0724": "a latent variable of several families",
     "AIM0727": "an observed `Delta` that cannot be solved for one latent variable",
-    "AIM0728": "a factorisation over a plate whose members meet",
     "AIM0730": "a parameter that is not finite",
     "AIM0731": "a question that has no answer yet",
     "AIM0732": "a parameter that leaves its support",

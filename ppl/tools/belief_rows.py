@@ -76,7 +76,7 @@ def _entry(belief: Belief, labels: Labels, place: tuple[int, ...]) -> Iterator[R
     if belief.family == "Categorical":
         yield Row(labels.at(place), probabilities(np.asarray(belief.params["p"]), belief.members))
         return
-    if belief.family == "Wishart":
+    if belief.family in ("Wishart", "InverseWishart"):
         yield from _matrix(belief, labels, place)
         return
     if belief.family == "Bernoulli":

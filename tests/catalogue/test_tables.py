@@ -8,7 +8,7 @@ from ppl.catalogue.distributions import ALIASES, DISTRIBUTIONS, Distribution
 from ppl.catalogue.functions import COMPREHENSIONS, FUNCTIONS, NAMED_FUNCTIONS, OPERATORS
 
 RUNNING = [
-    "Normal", "MvNormal", "Gamma", "InverseGamma", "Beta", "Dirichlet", "Wishart", "Bernoulli", "Categorical", "Binomial",
+    "Normal", "MvNormal", "Gamma", "InverseGamma", "Beta", "Dirichlet", "Wishart", "InverseWishart", "Bernoulli", "Categorical", "Binomial",
     "Multinomial", "Poisson", "Exponential", "Delta", "HalfNormal", "HalfStudentT", "Flat", "HalfFlat",
 ]  # fmt: skip
 

@@ -39,6 +39,11 @@ CONJUGATE: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
         {"x": [1.0, 2.0]},
         {"df": 4, "scale": np.linalg.inv(np.eye(2) + [[1, 2], [2, 4]])},
     ),
+    "InverseWishart(3, eye(2))\nx ~ MvNormal(zeros(2), cov = v)": (
+        "InverseWishart",
+        {"x": [1.0, 2.0]},
+        {"df": 4, "scale": np.eye(2) + [[1, 2], [2, 4]]},
+    ),
     "MvNormal([1, 0], cov = eye(2))\nx ~ MvNormal(v, cov = eye(2))": (
         "MvNormal",
         {"x": [2.0, 2.0]},

@@ -77,13 +77,16 @@ model pairs:
     for n in N: c[n] ~ Normal(0, var = s)
     a ~ Dirichlet([1, 2, 3])
     for n in N: k[n] ~ Categorical(a)
+    S ~ InverseWishart(6, scale = eye(2))
+    for l in L: u[l] ~ MvNormal([0, 1], cov = S / 0.3)
+    for n in N, l in L: h[n, l] ~ MvNormal(u[l], cov = S)
 """
 
 
 def test_one_block_at_a_time_is_drawn_from_its_exact_posterior() -> None:
     rng = np.random.default_rng(1)
     data = {"x": rng.normal(size=7), "y": rng.normal(size=(7, 2)), "b": [1, 1, 0, 1, 0, 1, 1], "c": rng.normal(size=7)}
-    data |= {"k": [0, 1, 2, 2, 1, 2, 2]}
+    data |= {"k": [0, 1, 2, 2, 1, 2, 2], "h": rng.normal(size=(7, 2, 2))}
     model = ppl.parse(PAIRS)
     exact, drawn = model.fit(**data), model.fit(**data, engine="gibbs")
     assert exact.exact

@@ -32,6 +32,10 @@ PRIORS: dict[str, tuple[Any, Any]] = {  # the expected value and the sd of what 
     "Multinomial(5, [0.2, 0.3, 0.5])": (np.array([1, 1.5, 2.5]), np.sqrt([0.8, 1.05, 1.25])),
     "MvNormal([1, -1], cov = [[2, 0.5], [0.5, 1]])": (np.array([1.0, -1.0]), np.sqrt(np.diag(COV))),
     "MvNormal([1, -1], scale_tril = [[1, 0], [2, 1]])": (np.array([1.0, -1.0]), np.sqrt([1, 5])),
+    "InverseWishart(9, [[2, 0.5], [0.5, 1]])": (
+        COV / 6,
+        np.sqrt((8 * COV**2 + 6 * np.outer(np.diag(COV), np.diag(COV))) / (7 * 36 * 4)),
+    ),
     "Wishart(5, [[2, 0.5], [0.5, 1]])": (5 * COV, np.sqrt(5 * (COV**2 + np.outer(np.diag(COV), np.diag(COV))))),
 }
 

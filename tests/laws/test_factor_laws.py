@@ -75,6 +75,10 @@ TABLE: dict[str, Row] = {
         lambda r: {"x": posdef(r, 3), "df": 2.5 + positive(r), "scale": posdef(r, 3)},
         lambda x, df, scale: stats.wishart.logpdf(x, df, scale),
     ),
+    "inverse_wishart": Row(
+        lambda r: {"x": posdef(r, 3), "df": 2.5 + positive(r), "scale": posdef(r, 3)},
+        lambda x, df, scale: stats.invwishart.logpdf(x, df, scale),
+    ),
     "bernoulli": Row(lambda r: {"x": float(r.integers(2)), "p": r.uniform(0.05, 0.95)}, lambda x, p: stats.bernoulli.logpmf(x, p)),
     "categorical": Row(lambda r: {"x": int(r.integers(4)), "p": r.dirichlet(np.full(4, 3.0))}, lambda x, p: np.log(p[x])),
     "binomial": Row(

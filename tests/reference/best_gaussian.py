@@ -25,11 +25,12 @@ class BestGaussian:
     log_evidence: float
 
 
-def best_gaussian(log_joint: LogJoint, dimensions: int) -> BestGaussian:
+def best_gaussian(log_joint: LogJoint, dimensions: int, *, independent: bool = False) -> BestGaussian:
+    """`independent` asks for the best one without correlations."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(NODES[dimensions])
     points = np.stack(np.meshgrid(*[nodes] * dimensions, indexing="ij"), axis=-1).reshape(-1, dimensions)
     mass = np.prod(np.stack(np.meshgrid(*[weights / weights.sum()] * dimensions, indexing="ij"), axis=-1), axis=-1).ravel()
-    below = np.tril_indices(dimensions, -1)
+    below = tuple(k[:0] if independent else k for k in np.tril_indices(dimensions, -1))
 
     def parts(t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         root = np.diag(np.exp(t[dimensions : 2 * dimensions]))

@@ -64,6 +64,31 @@ STREAMS: dict[str, tuple[str, dict[str, np.ndarray], dict[str, Any]]] = {
         {"X": RNG.normal(size=(8, 3)), "y": RNG.normal(size=8)},
         {},
     ),
+    "variances": (
+        "model ng:\n    s2 ~ InverseGamma(2, 3)\n    mu ~ Normal(1, var = s2 / 0.5)\n    for n in N: y[n] ~ Normal(mu, var = s2)\n",
+        {"y": RNG.normal(size=6)},
+        {},
+    ),
+    "a line and its variance": (
+        "model line:\n    input X: real[N, D]\n    s2 ~ InverseGamma(2, 3)\n    for d in D: w[d] ~ Normal(0, var = 10 * s2)\n    for n in N: y[n] ~ Normal(dot(X[n], w), var = s2)\n",
+        {"X": RNG.normal(size=(8, 3)), "y": RNG.normal(size=8)},
+        {},
+    ),
+    "a precision that a plate shares": (
+        "model ng:\n    tau ~ Gamma(2, rate = 3)\n    for k in K: mu[k] ~ Normal(1, precision = 0.5 * tau)\n    for n in N, k in K: y[n, k] ~ Normal(mu[k], precision = tau)\n",
+        {"y": RNG.normal(size=(6, 3))},
+        {},
+    ),
+    "a vector with a common precision": (
+        "model ng:\n    tau ~ Gamma(2, rate = 3)\n    mu ~ MvNormal(ones(3), precision = 0.5 * tau * eye(3))\n    for n in N: y[n] ~ MvNormal(mu, precision = tau * eye(3))\n",
+        {"y": RNG.normal(size=(6, 3))},
+        {},
+    ),
+    "normal and inverse wishart": (
+        "model nw:\n    S ~ InverseWishart(4, eye(2))\n    m ~ MvNormal(zeros(2), cov = S / 0.5)\n    for n in N: y[n] ~ MvNormal(m, cov = S)\n",
+        {"y": RNG.normal(size=(6, 2))},
+        {},
+    ),
     "normal and wishart": (
         "model nw:\n    P ~ Wishart(4, eye(2))\n    m ~ MvNormal(zeros(2), precision = 0.5 * P)\n    for n in N: y[n] ~ MvNormal(m, precision = P)\n",
         {"y": RNG.normal(size=(6, 2))},
