@@ -7,7 +7,7 @@ another, each of what the ones before left over. Where some entries are given, t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -127,7 +127,9 @@ class _Separation:
         self.statements.append(replace(statement, variable=name, distribution=call))
         return self.at(name, statement)
 
-    def select(self, statement: RandomStatement, subjects: tuple[Any, ...], arms: list[tuple[Pattern, TypedExpression]]) -> TypedExpression:
+    def select(
+        self, statement: RandomStatement, subjects: tuple[Any, ...], arms: Sequence[tuple[Pattern, TypedExpression]]
+    ) -> TypedExpression:
         kind = replace(self.variable.type, axes=self.variable.type.axes[self.variable.plates :])
         return typed.Select(subjects, tuple(typed.SelectArm(p, e) for p, e in arms), span=statement.span, type=kind)
 
