@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from ppl.compiler.parts import applied
 from ppl.graph.bound import BoundModel
 from ppl.graph.references import statement_uses, uses
 from ppl.semantics import typed
@@ -84,8 +85,7 @@ class Site:
         return typed.Constant(value, span=self.call.span, type=ValueType())
 
     def apply(self, function: str, *arguments: TypedExpression | float) -> TypedExpression:
-        made = tuple(self.number(a) if isinstance(a, int | float) else a for a in arguments)
-        return typed.Apply(function, made, span=self.call.span, type=next((a.type for a in made if a.type.axes), ValueType()))
+        return applied(self.call.span, function, *arguments)
 
     def hidden(self, suffix: str, member_of: IndexSet | None = None) -> tuple[Variable, TypedExpression]:
         """A hidden variable over the plates of the statement's own, and its entry at the statement's place."""

@@ -1,6 +1,7 @@
 """The cells of a variable: the entries that its statements define.
 
-Where ranges change with another index (`for i in N, j in 0..i`) these are fewer than its axes span; the others do not exist.
+Where ranges change with another index (`for i in N, j in 0..i`), and where a variable that is taken apart into hidden ones has members of
+several kinds, these are fewer than its axes span; the others do not exist.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from ppl.graph.evaluate import Evaluator, changing, sizes_of
-from ppl.semantics.typed import DeterministicStatement, RandomStatement, TypedModel
+from ppl.semantics.typed import DeterministicStatement, IndexReference, RandomStatement, TypedModel
 
 
 def absent_cells(model: TypedModel, sizes: Mapping[str, int], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """For each variable with fewer cells than its axes span, where there is none, over its plates."""
     found: dict[str, np.ndarray] = {}
     for statement in model.statements:
-        if not isinstance(statement, RandomStatement | DeterministicStatement) or not changing(statement.loops):
+        if not isinstance(statement, RandomStatement | DeterministicStatement) or not _in_part(statement):
             continue
         name = statement.variable
         if name not in found:
@@ -30,4 +31,9 @@ def absent_cells(model: TypedModel, sizes: Mapping[str, int], values: Mapping[st
             plates = sizes_of(loops)
             place = tuple(evaluator.index(i, None, loops).arranged(tuple(plates), plates) for i in statement.indices)
             found[statement.variable][place] = False
-    return found
+    return {name: mask for name, mask in found.items() if mask.any()}
+
+
+def _in_part(statement: RandomStatement | DeterministicStatement) -> bool:
+    """Whether a statement may leave entries to others, or to none."""
+    return changing(statement.loops) or (bool(statement.indices) and not all(isinstance(i, IndexReference) for i in statement.indices))

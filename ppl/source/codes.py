@@ -141,7 +141,6 @@ CODES: dict[str, str] = {
     "AIM0731": "a question that has no answer yet",
     "AIM0732": "a parameter that leaves its support",
     "AIM0742": "states that cannot be summed over",
-    "AIM0743": "a latent variable without coordinates",
     "AIM0744": "a density without a start or a maximum",
     "AIM0745": "a network that cannot tell a posterior",
     "AIM0746": "a recursion that cannot be stepped through",

@@ -143,9 +143,9 @@ class LogJoint:
 
 
 def log_joint_of(bound: BoundModel, *, standardise: bool = True, counts: Mapping[str, int] | None = None) -> LogJoint:
-    """The log joint; `counts` says how many values of a count without an end are summed over. Raises AimError where a latent variable
-    has no coordinates and cannot be summed over."""
+    """The log joint; `counts` says how many values of a count without an end are summed over."""
     structure = structure_of(bound, counts)
+    bound = structure.bound  # which may have been taken apart
     found: list[Site] = []
     for name in bound.model.variables:
         if name in structure.latent and name not in structure.enumerated:

@@ -40,6 +40,7 @@ def numpyro_model(bound: BoundModel) -> Callable[[], None]:
     """The callable, without arguments: the data are in it."""
     bound, _ = solved(bound)
     joint = counted(bound, standardise=False)
+    bound = joint.bound
     sites = {site.name: site for site in joint.sites}
     plain = {s.variable for s in joint.structure.statements if has_site(s, joint)}
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from ppl.arrays.plated import widen
 from ppl.arrays.streams import stream, word
+from ppl.compiler.rewrites import HIDDEN
 from ppl.engines.draws import drawn_variable
 from ppl.engines.forward import draw_fresh, evaluator_of
 from ppl.engines.numpyro_bridge.joint import LogJoint
@@ -36,6 +37,11 @@ class DrawsReporter:
     @property
     def names(self) -> tuple[str, ...]:
         """Every variable that is not wholly given, in the order of the model."""
+        return tuple(n for n in self._every if HIDDEN not in n)
+
+    @cached_property
+    def _every(self) -> tuple[str, ...]:
+        """The same, with those that the model was taken apart into."""
         structure = self.joint.structure
         bound = structure.bound
         found = {n for n in structure.needed if not np.all(bound.observed.get(n, False)) or n in structure.latent}
@@ -46,7 +52,7 @@ class DrawsReporter:
     @cached_property
     def _told(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
         """Draws of what is latent or computed from it, and the probabilities of the states of what was summed over."""
-        names = [n for n in self.names if self._settled(n)]
+        names = [n for n in self._every if self._settled(n)]
 
         def at(u: Any, key: Any) -> tuple[dict[str, Any], dict[str, Any]]:
             values, networks, _ = self.joint.constrain(u, self.weights)
@@ -79,7 +85,7 @@ class DrawsReporter:
         """Joint draws of everything: what nothing observed depends on is drawn after the rest."""
         structure, draws = self.joint.structure, self._told[0]
         missing = {n: ~mask for n, mask in structure.needed.items() if not mask.all()}
-        derived = [n for n in self.names if n in structure.definitions and n not in draws]
+        derived = [n for n in self._every if n in structure.definitions and n not in draws]
         if not missing and not derived:
             return draws
         count = len(next(iter(draws.values()))) if draws else self.coordinates.shape[0] * self.coordinates.shape[1]

@@ -18,7 +18,6 @@ from numpyro.distributions import biject_to, constraints
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.engines.numpyro_bridge.structure import Structure, calls
 from ppl.semantics import typed
-from ppl.source.diagnostics import AimError, Diagnostic
 
 Kind = Literal["numbers", "simplex", "posdef", "corr", "increasing"]
 SHAPES: dict[str, Any] = {"simplex": constraints.simplex, "posdef": constraints.positive_definite, "corr": constraints.corr_matrix}
@@ -83,40 +82,22 @@ class Site:
 
 
 def site_of(name: str, structure: Structure) -> Site:
-    """The site of a continuous latent variable. Raises AimError where it can have none."""
+    """The site of a continuous latent variable."""
     bound = structure.bound
     variable, mask = bound.model.variables[name], structure.latent[name]
     shape = bound.shape(variable)
     statements = structure.of(name)
-    kinds: set[Kind] = {_kind(s) for s in statements}
-    if len(kinds) > 1:
-        text = f"`{name}` is latent and has statements of different supports ({', '.join(sorted(kinds))})"
-        raise AimError([Diagnostic("AIM0743", text, statements[1].span, "give it one support in all of its statements")])
-    kind = kinds.pop()
-    if kind not in ("numbers",) and not _whole_values(mask, variable.plates):
-        text = f"`{name}` is given in part, and the numbers of one value belong together"
-        raise AimError([Diagnostic("AIM0743", text, variable.span, "give the whole value, or leave the whole of it out")])
+    kind = _kind(statements[0])  # that of all: others have been taken apart
     bounds = tuple(b for s in statements for b in _bounds(s, s.distribution)) if kind in ("numbers", "increasing") else ()
     return Site(name, kind, shape, variable.plates, None if mask.all() else mask, bounds)
-
-
-def _whole_values(mask: np.ndarray, plates: int) -> bool:
-    flat = mask.reshape(mask.shape[:plates] + (-1,))
-    return bool((flat.all(axis=-1) == flat.any(axis=-1)).all())
 
 
 def _kind(statement: typed.RandomStatement) -> Kind:
     if isinstance(statement.distribution, typed.DistributionCall) and statement.distribution.name == "Ordered":
         return "increasing"
-    names = {c.name for c in calls(statement.distribution)}
-    supports: set[Kind] = set()
-    for name in names:
-        support = DISTRIBUTIONS[name].support
-        supports.add("corr" if name == "LKJ" else "simplex" if support == "simplex" else "posdef" if support == "posdef" else "numbers")
-    if len(supports) > 1 or "Multinomial" in names or "DirichletMultinomial" in names:
-        text = f"`{statement.variable}` is latent, and its values have no common coordinates"
-        raise AimError([Diagnostic("AIM0743", text, statement.span, "observe it, or give its arms one kind of value")])
-    return supports.pop()
+    name = next(calls(statement.distribution)).name
+    support = DISTRIBUTIONS[name].support
+    return "corr" if name == "LKJ" else "simplex" if support == "simplex" else "posdef" if support == "posdef" else "numbers"
 
 
 def _bounds(statement: typed.RandomStatement, distribution: Any) -> Iterator[Bound]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.needed import needed_entries
+from ppl.engines.numpyro_bridge.separated import must_be_separated, separated
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
@@ -74,6 +75,9 @@ def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None) -> 
     statements, definitions = split(bound.model)
     needed = _needed(bound, statements, definitions)
     latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
+    apart = [n for n in latent if must_be_separated(s for s in statements if s.variable == n)]
+    if apart:
+        return structure_of(separated(bound, apart), counts)
     states: dict[str, int | None] = {}
     for name in bound.model.variables:
         if name in latent and _discrete(name, statements):
@@ -164,11 +168,23 @@ def _states_of_call(bound: BoundModel, statement: typed.RandomStatement, call: t
         return bound.sizes[index_set.key]
     if call.name not in ("Binomial", "BetaBinomial"):
         return None
-    named = next((name for name, _ in uses(call.arguments["n"])), "")
-    if named in before and isinstance(call.arguments["n"], typed.VariableReference | typed.Indexed):
+    total = _at_most(call.arguments["n"], before)
+    named = next((name for name, _ in uses(total)), "")
+    if named in before and isinstance(total, typed.VariableReference | typed.Indexed):
         return before[named]
-    most = _known_most(bound, statement, call.arguments["n"])
+    most = _known_most(bound, statement, total)
     return None if most is None else int(most) + 1
+
+
+def _at_most(total: typed.TypedExpression, before: States) -> typed.TypedExpression:
+    """What is no less: of what latent counts leave of a total, `max(n - a, 0)`, the total."""
+    match total:
+        case typed.Apply(function="max", arguments=(inner, typed.Constant(value=0))):
+            return _at_most(inner, before)
+        case typed.Apply(function="subtract", arguments=(inner, other)) if {name for name, _ in uses(other)} & set(before):
+            single = isinstance(other, typed.VariableReference | typed.Indexed)
+            return _at_most(inner, before) if single else total
+    return total
 
 
 def _known_most(bound: BoundModel, statement: typed.RandomStatement, e: typed.TypedExpression) -> float | None:
