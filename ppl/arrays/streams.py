@@ -19,6 +19,7 @@ PURPOSES = (
     "guide",
     "world",
     "action",
+    "nodes",
 )
 
 

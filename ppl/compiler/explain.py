@@ -22,7 +22,9 @@ def explain(plan: Plan) -> str:
     lines += [f"rewritten: {reason}" for reason in plan.rewrites]
     if not plan.blocks:
         lines.append("latent: nothing that the data depend on")
-    if plan.branches:
+    if plan.integrated:
+        lines.append(f"integrated over: {', '.join(plan.branches)}, by quadrature, given each value of which the rest is exact")
+    elif plan.branches:
         lines.append(f"summed over: the states of {', '.join(plan.branches)}, given each of which the rest is exact")
     for block in plan.blocks:
         lines.append(f"block q({block.name}): {_form(block, plan)}")

@@ -16,7 +16,7 @@ from ppl.compiler.blocks import PAIRED, Block, lay_out, named_groups
 from ppl.compiler.enumerations import same_index
 from ppl.compiler.forms import Atom, Form
 from ppl.compiler.joining import joining_forms, own_atoms
-from ppl.compiler.latents import DISCRETE, GAUSSIAN, LatentVariable
+from ppl.compiler.latents import LatentVariable
 from ppl.compiler.lowering import LoweredFactor
 from ppl.semantics.typed import Approximation
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -47,7 +47,7 @@ def paired(
         found[found.index(locations[0])] = pair
         for one in (*locations[1:], precision):
             found.remove(one)
-    _check_mixed(found, latents, approximation)
+    _check_joint(found, factors, approximation)
     return tuple(found)
 
 
@@ -64,20 +64,15 @@ def _all_together(
     return _pair_of(whole, precision, latents, factors) if whole.kind == "Gaussian" else None
 
 
-def _check_mixed(blocks: Sequence[Block], latents: Mapping[str, LatentVariable], approximation: Approximation | None) -> None:
-    """Blocks that join variables of different families have a form only where they are pairs."""
+def _check_joint(blocks: Sequence[Block], factors: Sequence[LoweredFactor], approximation: Approximation | None) -> None:
+    """What the user names together is in one block, or in several that no statement joins: these are independent given the others."""
     for names in approximation.blocks if approximation else ():
-        kinds = {_kind(latents[n]) for n in names if n in latents}
-        own = {b.name for b in blocks if set(b.variables) & set(names)}
-        if len(kinds) > 1 and len(own) > 1:
+        own = [b for b in blocks if set(b.variables) & set(names)]
+        if any(sum(bool(set(b.variables) & set(f.variables)) for b in own) > 1 for f in factors):
             assert approximation is not None
-            text = f"`q({', '.join(names)})` joins variables of different families that are no conjugate pair, which is not supported yet"
-            hint = "give each a block of its own: " + " ".join(f"q({n})" for n in names)
+            text = f"`q({', '.join(names)})` joins variables that are no conjugate pair: their block has no message"
+            hint = "give each a block of its own, " + " ".join(f"q({n})" for n in names) + ", or leave the choice of the engine open"
             raise AimError([Diagnostic("AIM0721", text, approximation.span, hint)])
-
-
-def _kind(variable: LatentVariable) -> str:
-    return "Gaussian" if variable.family in GAUSSIAN else "table" if variable.family in DISCRETE else variable.name
 
 
 # ------------------------------------------------------------------ what is a pair

@@ -30,6 +30,7 @@ from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 FEW_BRANCHES = 32  # states that are summed over without being asked
 MOST_BRANCHES = 4096  # states that `use exact` sums over
+MOST_INTEGRATED = 100_000  # numbers of data, of which the rest is fitted at every node of an integral
 ENGINES = ("exact", "vmp", "gibbs")
 BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
 
@@ -48,6 +49,7 @@ class Plan:
     exact: bool
     options: dict[str, float | bool | str]
     branches: tuple[str, ...] = ()  # discrete variables whose states are summed over, each state with a plan of its own
+    integrated: str = ""  # `branches` is one number instead, which is integrated over: "real", "positive" or "unit"
     source: BoundModel | None = field(default=None, repr=False)  # the user's own model, where `bound` is rewritten
     rewrites: tuple[str, ...] = ()
     expansions: tuple[Expansion, ...] = ()  # changes of variables that no likelihood sees
@@ -78,7 +80,12 @@ def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, a
     try:
         plan = _joint_plan(bound, approximation)
     except AimError as refusal:
-        branched = None if asked in ("vmp", "gibbs") else _branch_plan(bound, asked)
+        blocks = approximation.blocks if approximation else ()
+        apart = len(blocks) > 1 and any(d.code == "AIM0721" for d in refusal.diagnostics)
+        branched = None if asked in ("vmp", "gibbs") or (apart and asked != "exact") else _branch_plan(bound, asked)
+        formed = approximation is not None and bool(approximation.forms or approximation.amortised)
+        if branched is None and asked is None and len(blocks) == 1 and not formed:
+            branched = _node_plan(bound)
         if branched is None:
             raise AimError(_refused(list(refusal.diagnostics), asked)) from None
         return branched
@@ -160,6 +167,29 @@ def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
     if not inner.exact:
         return None
     return replace(inner, bound=bound, engine=asked or "vmp", branches=names)
+
+
+def _node_plan(bound: BoundModel) -> Plan | None:
+    """A plan that integrates over one number, where the rest is exact given it."""
+    needed = _needed(bound, deterministic_definitions(bound.model))[1]
+    latent = [n for n, mask in needed.items() if mask.any() and not _observed(bound, n).all()]
+    latent.sort(key=lambda n: _support(bound, n) == "real")  # scales first: given them the rest is often Normal
+    for name in latent if sum(v.size for v in bound.values.values()) <= MOST_INTEGRATED else ():
+        support = _support(bound, name)
+        if bound.shape(bound.model.variables[name]) or support not in ("real", "positive", "unit"):
+            continue
+        try:
+            inner = _joint_plan(_with_states(bound, {name: np.asarray(0.5)}), None)
+        except AimError:
+            continue
+        if inner.exact:
+            return replace(inner, bound=bound, branches=(name,), integrated=support)
+    return None
+
+
+def _support(bound: BoundModel, name: str) -> str:
+    call = next(s for s in random_statements(bound.model) if s.variable == name).distribution
+    return DISTRIBUTIONS[call.name].support if isinstance(call, typed.DistributionCall) else ""
 
 
 def _first_state(bound: BoundModel, name: str) -> np.ndarray:

@@ -25,12 +25,13 @@ from ppl.results.mixture import mixed
 
 @dataclass(frozen=True)
 class Branches:
-    """The fits of all states, each with the log of the joint probability of the data and the state."""
+    """The fits of all states, each with the log of the joint probability of the data and the state, and that of the state's volume."""
 
     plan: Plan
     reporters: tuple[Reporter, ...]
     assignments: tuple[dict[str, np.ndarray], ...]
     log_joint: np.ndarray
+    log_volume: np.ndarray
 
     @cached_property
     def log_evidence(self) -> float:
@@ -84,8 +85,9 @@ class Branches:
         for weight, reporter in zip(self.weights, self.reporters, strict=True):
             for label, value in reporter.factor_energies().items():
                 told[label] = told.get(label, 0.0) + float(weight) * value
-        positive = self.weights[self.weights > 0]
-        told[f"entropy of q({', '.join(self.plan.branches)})"] = float(-(positive * np.log(positive)).sum())
+        positive = self.weights > 0
+        weights, volume = self.weights[positive], self.log_volume[positive]
+        told[f"entropy of q({', '.join(self.plan.branches)})"] = float((weights * (volume - np.log(weights))).sum())
         return told
 
 
@@ -120,7 +122,7 @@ def fit_branches(plan: Plan, run: Callable[[Plan], Run], seed: int) -> tuple[Bra
         runs.append(one)
         reporters.append(Reporter(inner, one, seed))
     log_joint = np.array([one.trace[-1] for one in runs])
-    return Branches(plan, tuple(reporters), tuple(chosen), log_joint), runs
+    return Branches(plan, tuple(reporters), tuple(chosen), log_joint, np.zeros(len(runs))), runs
 
 
 def total_run(runs: list[Run], log_evidence: float) -> Run:

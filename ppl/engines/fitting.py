@@ -10,6 +10,7 @@ import numpy as np
 from ppl.compiler.plan import Plan
 from ppl.engines.branches import fit_branches, total_run
 from ppl.engines.cache import use_compilation_cache
+from ppl.engines.nodes import fit_nodes
 from ppl.engines.precision import with_precision
 from ppl.engines.reports import Reporter
 from ppl.engines.routing import BridgePlan, fit_routed
@@ -49,7 +50,7 @@ def fit_plan(
 
     tail, cheap = None, False
     if plan.branches:
-        reporter, runs = fit_branches(plan, run_one, seed)
+        reporter, runs = (fit_nodes if plan.integrated else fit_branches)(plan, run_one, seed)
         run = total_run(runs, reporter.log_evidence)
     else:
         run = run_one(plan)

@@ -19,7 +19,8 @@ from ppl.results.posterior import Posterior
 from ppl.semantics.typed import Approximation
 from ppl.source.diagnostics import AimError, Diagnostic
 
-WITHOUT_MESSAGE = {"AIM0720", "AIM0722", "AIM0724"}
+JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
+WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}
 MOST_SAMPLED = 2000  # latent numbers that are sampled without being asked
 OPTIONS = {"nuts": {"iterations": "draws"}, "svi": {"iterations": "steps"}, "laplace": {"iterations": "steps", "restarts": "restarts"}}
 
@@ -57,7 +58,8 @@ def route(bound: BoundModel, *, approximation: Approximation | None = None, engi
     except AimError as refusal:
         if asked is not None or not {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:
             raise
-        chosen, why = _fallback(bound, approximation)
+        joined = any(d.code == JOINED for d in refusal.diagnostics)
+        chosen, why = _fallback(bound, approximation, joined=joined)
         return BridgePlan(bound, chosen, approximation, (*solutions, *(_told(d) for d in refusal.diagnostics), why), source=source)
 
 
@@ -66,7 +68,7 @@ def _told(diagnostic: Diagnostic) -> str:
     return diagnostic.message if span is None else f"line {span.line}, `{span.source.line(span.line).strip()}`: {diagnostic.message}"
 
 
-def _fallback(bound: BoundModel, approximation: Approximation | None) -> tuple[str, str]:
+def _fallback(bound: BoundModel, approximation: Approximation | None, *, joined: bool) -> tuple[str, str]:
     """Sampling where the latent numbers are few; the gradient of a bound where they are many, or networks are learnt."""
     from ppl.engines.numpyro_bridge.structure import structure_of
 
@@ -76,6 +78,8 @@ def _fallback(bound: BoundModel, approximation: Approximation | None) -> tuple[s
         return "svi", "so the bound is climbed by its gradient, by which networks are learnt"
     if approximation and (approximation.forms or approximation.amortised):
         return "svi", "so the bound is climbed by its gradient, with the forms that are asked for"
+    if joined:
+        return "svi", "so the bound is climbed by its gradient: what is named together is a joint Normal of its coordinates"
     if count > MOST_SAMPLED:
         return "svi", f"so the bound is climbed by its gradient: {count} latent numbers are many for sampling"
     if count == 0:

@@ -133,7 +133,7 @@ CODES: dict[str, str] = {
     "AIM0619": "counts without a total",
     "AIM0702": "a generalized block cannot run yet",
     "AIM0720": "a statement without a message",
-    "AIM0721": "a block of several families",
+    "AIM0721": "a block that has no message",
     "AIM0722": "a joint block that is too large",
     "AIM0724": "a latent variable of several families",
     "AIM0727": "an observed `Delta` that cannot be solved for one latent variable",

@@ -1,7 +1,8 @@
 """The approximation that `svi` fits: a Gaussian of the coordinates, with a covariance as full as their number allows.
 
-A full covariance is learnt in coordinates that Laplace's approximation has made round. Coordinates of a variable with `q(z[n]) by
-network` have means and spreads that are a network's outputs; those with `q(a): point` have no spread.
+A full covariance is learnt in coordinates that Laplace's approximation has made round; where the user names blocks, only coordinates
+of one block have a covariance. Those of a variable with `q(z[n]) by network` have means and spreads that are a network's outputs; those
+with `q(a): point` have no spread.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ START = -2.0  # the log of the first spreads, where nothing better is known
 @dataclass(frozen=True)
 class Guide:
     """`free` are the places of the coordinates that the Gaussian is of; `points` those without a spread. `centre` and `root` are the
-    coordinates in which a full covariance is learnt: u = centre + root v."""
+    coordinates in which a full covariance is learnt: u = centre + root v. `blocks` says of each free place in which block of the user
+    it is, where there are any."""
 
     size: int
     free: np.ndarray = field(repr=False)
@@ -35,6 +37,7 @@ class Guide:
     centre: np.ndarray = field(repr=False)
     root: np.ndarray | None = field(repr=False)
     amortised: tuple[Amortised, ...] = ()
+    blocks: np.ndarray | None = field(default=None, repr=False)
 
     def first(self, rng: np.random.Generator) -> dict[str, Any]:
         """The parameters before the first step."""
@@ -66,8 +69,8 @@ class Guide:
     def _gaussian(self, parameters: Mapping[str, Any], fixed: Mapping[str, Any], key: Any) -> tuple[Any, Any]:
         n = len(self.free)
         if self.covariance == "full":
-            v = parameters["mean"] + _triangle(parameters) @ jax.random.normal(key, (n,))
-            noise = jax.scipy.linalg.solve_triangular(_triangle(fixed), v - fixed["mean"], lower=True)
+            v = parameters["mean"] + self._triangle(parameters) @ jax.random.normal(key, (n,))
+            noise = jax.scipy.linalg.solve_triangular(self._triangle(fixed), v - fixed["mean"], lower=True)
             assert self.root is not None
             volume = np.sum(np.log(np.diag(self.root))) if n else 0.0
             density = -0.5 * noise @ noise - jnp.sum(fixed["log_scale"]) - volume - 0.5 * n * LOG_2PI
@@ -81,9 +84,16 @@ class Guide:
         values = values + parameters["factor"] @ jax.random.normal(two, (RANK,))
         return values, _low_rank_density(values - fixed["mean"], fixed["factor"], fixed_scale)
 
+    def _triangle(self, parameters: Mapping[str, Any]) -> Any:
+        below = jnp.tril(parameters["triangle"], -1)
+        if self.blocks is not None:
+            below = below * together(self.blocks)
+        return below + jnp.diag(jnp.exp(parameters["log_scale"]))
 
-def _triangle(parameters: Mapping[str, Any]) -> Any:
-    return jnp.tril(parameters["triangle"], -1) + jnp.diag(jnp.exp(parameters["log_scale"]))
+
+def together(blocks: np.ndarray) -> np.ndarray:
+    """1 where two coordinates are in one block."""
+    return (blocks[:, None] == blocks) * 1.0
 
 
 def _low_rank_density(residual: Any, factor: Any, scale: Any) -> Any:

@@ -12,9 +12,9 @@ import numpy as np
 
 from ppl.arrays.streams import stream
 from ppl.engines.numpyro_bridge.amortised import amortised_of
-from ppl.engines.numpyro_bridge.guide import FULL, LOW_RANK, Guide
+from ppl.engines.numpyro_bridge.guide import FULL, LOW_RANK, Guide, together
 from ppl.engines.numpyro_bridge.joint import LogJoint
-from ppl.engines.numpyro_bridge.laplace import find_mode
+from ppl.engines.numpyro_bridge.laplace import covariance_root, find_mode
 from ppl.engines.numpyro_bridge.options import Options
 from ppl.graph.networks import first_weights
 from ppl.semantics.typed import Approximation
@@ -131,7 +131,30 @@ def guide_of(joint: LogJoint, seed: int, weights: Mapping[str, Any], approximati
         return Guide(joint.size, free, points, covariance, centre, np.eye(len(free)) * 0.1 if not many else None, amortised)
     mode = find_mode(joint, seed, 1, 300)
     root = None
+    blocks = _blocks(joint, approximation, free)
     if covariance == "full":
         whole = mode.root
-        root = np.eye(len(free)) * 0.3 if whole is None or points.size else whole
-    return Guide(joint.size, free, points, covariance, mode.at, root, ())
+        root = np.eye(len(free)) * 0.3 if whole is None or points.size else whole if blocks is None else _within(whole, blocks)
+    return Guide(joint.size, free, points, covariance, mode.at, root, (), blocks)
+
+
+def _within(root: np.ndarray, blocks: np.ndarray) -> np.ndarray:
+    """The root of the closest Normal whose blocks are independent, from that of a covariance."""
+    inverse = np.linalg.inv(root)
+    found = covariance_root(inverse.T @ inverse * together(blocks))
+    assert found is not None
+    return found
+
+
+def _blocks(joint: LogJoint, approximation: Approximation | None, free: np.ndarray) -> np.ndarray | None:
+    """In which of the blocks that are asked for each free coordinate is; those that are not named are in one."""
+    if approximation is None or not approximation.blocks:
+        return None
+    found: list[np.ndarray] = []
+    for site in joint.sites:
+        block = next((k for k, names in enumerate(approximation.blocks) if site.name in names), len(approximation.blocks))
+        plates = site.coordinates[: site.plates if site.mask is None else 1]
+        members = np.arange(int(np.prod(plates, dtype=int))) if site.name in approximation.separate else np.zeros(1, int)
+        found.append(np.repeat(np.stack([np.full(len(members), block), members], axis=1), site.size // len(members), axis=0))
+    labels = np.unique(np.concatenate(found), axis=0, return_inverse=True)[1].ravel()
+    return labels[free]
