@@ -288,7 +288,9 @@ model logistic:
     assert "Pólya–Gamma weights of y ~ Bernoulli" in str(posterior.plan)
     a, b = np.linspace(-6, 7, 261), np.linspace(-10, 5, 301)
     e = a[:, None, None] + b[:, None] * x
-    log_density = stats.norm(0, 2).logpdf(a)[:, None] + stats.norm(0, 2).logpdf(b) + np.where(y == 1, log_sigmoid(e), log_sigmoid(-e)).sum(-1)
+    log_density = (
+        stats.norm(0, 2).logpdf(a)[:, None] + stats.norm(0, 2).logpdf(b) + np.where(y == 1, log_sigmoid(e), log_sigmoid(-e)).sum(-1)
+    )
     sampled = model.fit(x=x, y=y, engine="nuts")
     for name, (mean, sd) in zip("ab", grid_moments(log_density, a, b), strict=True):
         agrees(posterior, name, mean, sd)
