@@ -342,9 +342,7 @@ class Program:
         return far
 
 
-def at_optimum(
-    block: Block, energy: Callable[[Mapping[str, Any]], Any], own: Mapping[str, Any], former: Any, damping: float
-) -> dict[str, Any]:
+def at_optimum(block: Block, energy: Callable[[dict[str, Any]], Any], own: dict[str, Any], former: Any, damping: float) -> dict[str, Any]:
     """What `put` puts of a block whose energy is linear in its statistics, at its optimum."""
     kind = kind_of(block)
     found = kind.optimum(block, jax.grad(energy)(own), own, former, damping)

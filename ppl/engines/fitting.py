@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def fit_plan(
             one, seed=seed, iterations=iterations, tolerance=tolerance, restarts=restarts, dtype=precision, start=start, progress=progress
         )
 
-    tail, cheap = None, False
+    tail, cheap, weighed = None, False, None
     if plan.branches:
         reporter, runs = (fit_nodes if plan.integrated else fit_branches)(plan, run_one, seed)
         run = total_run(runs, reporter.log_evidence)
@@ -57,6 +57,7 @@ def fit_plan(
         reporter = Reporter(plan, run, seed)
         with_precision(precision, _check_fall)(plan, run, precision)
         tail, cheap = _tail(plan, run, seed, precision)
+        weighed = _weighed(plan, run, reporter.names, precision)
     check_possible(run.trace)
     status, warnings = _status(plan, run)
     if plan.improper:
@@ -77,6 +78,7 @@ def fit_plan(
         joint_blocks=with_precision(precision, reporter.joint_blocks),
         tail=tail,
         tail_is_cheap=cheap,
+        weighed_draws=weighed,
         seed=seed,
         restarts=run.restarts,
         seconds={"compile": run.compile_seconds, "run": run.run_seconds},
@@ -91,6 +93,19 @@ def _tail(plan: Plan, run: Run, seed: int, precision: np.dtype) -> tuple[Callabl
     from ppl.engines import trust
 
     return with_precision(precision, lambda: trust.tail(plan, run, seed)), trust.is_cheap(plan, run)
+
+
+def _weighed(
+    plan: Plan, run: Run, names: Sequence[str], precision: np.dtype
+) -> Callable[[int, int], tuple[dict[str, np.ndarray], np.ndarray]] | None:
+    """What draws with importance weights, of a posterior that has such."""
+    if plan.exact or not np.isfinite(run.trace).all():
+        return None
+    from ppl.engines import trust
+
+    if not trust.weighable(plan, trust.integrated_blocks(plan)):
+        return None
+    return with_precision(precision, lambda n, seed: trust.weighed_draws(plan, run, names, n, seed))
 
 
 def _fit_gibbs(plan: Plan, seed: int, draws: int | None, precision: np.dtype) -> Posterior:

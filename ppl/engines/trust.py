@@ -15,13 +15,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.arrays.streams import stream
 from ppl.compiler.blocks import Block
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.plan import Plan, blocks_touched
-from ppl.compiler.program import Data, State, parts_of, put
+from ppl.compiler.program import Data, Program, State, parts_of, put
 from ppl.compiler.rewrites import HIDDEN
+from ppl.compiler.rows import probabilities
 from ppl.compiler.sampled import drawn, excess
 from ppl.compiler.steps import smooth_variables
+from ppl.engines.draws import drawn_variable, evaluator_at
 from ppl.engines.vmp import Run, compiler_options
 from ppl.graph.references import statement_uses
 from ppl.results.pareto import Tail, tail_of
@@ -73,21 +76,37 @@ def _is_nuisance(block: Block, read: frozenset[str]) -> bool:
 
 def log_weights(plan: Plan, run: Run, integrated: Sequence[str], *, draws: int, seed: int) -> np.ndarray:
     """log p(x, data) - log q(x) of independent draws x from the posterior; their mean is at least the bound."""
-    program = replace(run.program.skeleton, damping=0.0)
-    order = [name for name in program.order if name not in integrated]
+    return _weighed(plan, run, integrated, draws=draws, seed=seed)[0]
 
-    def one(data: Data, fitted: State, messages: dict[int, Any], key: Any) -> Any:
-        log_q = jnp.zeros((), program.dtype)
+
+def weighed_draws(plan: Plan, run: Run, names: Sequence[str], draws: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Joint draws from the posterior by name, and their log weights; what is integrated out is drawn given the others."""
+    log_weights, values = _weighed(plan, run, integrated_blocks(plan), draws=draws, seed=seed, valued=True)
+    evaluator = evaluator_at(plan, values, stream(seed, "posterior"), draws)
+    return {name: drawn_variable(name, evaluator, draws) for name in names}, log_weights
+
+
+def _weighed(
+    plan: Plan, run: Run, integrated: Sequence[str], *, draws: int, seed: int, valued: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Log weights, and where they are asked for the values of all latent variables."""
+    program = replace(run.program.skeleton, damping=0.0)
+    layout, order = program.layout, [name for name in program.order if name not in integrated]
+
+    def one(data: Data, fitted: State, messages: dict[int, Any], key: Any) -> tuple[Any, dict[str, Any]]:
+        log_q, values = jnp.zeros((), program.dtype), {}
         former = {name: fitted["natural"][name] for name in integrated if name in fitted["natural"]}
         state: State = {"moments": fitted["moments"], "natural": former, "entropy": {}, "sums": {}}
         for name, own in zip(order, jax.random.split(key, len(order)), strict=True):
-            block, parts = program.layout.blocks[name], parts_of(fitted, name)
-            point = drawn(kind_of(block), block, program.layout.latents, parts, own)[1]
+            block, parts = layout.blocks[name], parts_of(fitted, name)
+            found, point = drawn(kind_of(block), block, layout.latents, parts, own)
             log_q = log_q + excess(kind_of(block), block, parts, point) - parts["entropy"]
-            state = put(state, name, moments=point)
-        for name in integrated:
+            state, values = put(state, name, moments=point), values | found
+        for k, name in enumerate(integrated):
             state = program.update(name, state, data, messages)
-        return program.bound(state, data, messages) - log_q
+            if valued:
+                values |= _drawn_given(program, name, state, data, jax.random.fold_in(key, k))
+        return program.bound(state, data, messages) - log_q, values if valued else {}
 
     def many(data: Data, fitted: State, messages: dict[int, Any], keys: Any) -> Any:
         return jax.lax.map(lambda key: one(data, fitted, messages, key), keys, batch_size=max(1, AT_ONCE // max(_numbers(plan), 1)))
@@ -95,4 +114,15 @@ def log_weights(plan: Plan, run: Run, integrated: Sequence[str], *, draws: int, 
     keys = jax.random.split(jax.random.key(seed), draws)
     arguments = (run.program.data, jax.tree.map(jnp.asarray, run.state), run.messages, keys)
     ready = jax.jit(many).lower(*arguments).compile(compiler_options=compiler_options(run.program.data))
-    return np.asarray(ready(*arguments))
+    found, values = ready(*arguments)
+    return np.asarray(found), {name: np.asarray(value) for name, value in values.items()}
+
+
+def _drawn_given(program: Program, name: str, state: State, data: Data, key: Any) -> dict[str, Any]:
+    """The values of a block at its conditional; the table of one that is taken in rows is made for it."""
+    block = program.layout.blocks[name]
+    if name in data.rows:
+        parts = {"moments": {"table": probabilities(data.rows[name], state["moments"], program.layout)}}
+    else:
+        parts = parts_of(state, name)
+    return drawn(kind_of(block), block, program.layout.latents, parts, key)[0]

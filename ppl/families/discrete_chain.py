@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from math import prod
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -134,10 +134,12 @@ def _carefully(
     return jax.tree.map(lambda x: jnp.where(right, x, jnp.nan), found)
 
 
-@partial(jax.custom_vjp, nondiff_argnums=(3,))
-def _marginals(initial: Array, transition: Array, emission: Array, route: Route | None) -> tuple[Array, Array, Array]:
+def _by_route(initial: Array, transition: Array, emission: Array, route: Route | None) -> tuple[Array, Array, Array]:
     chain = Chain(initial, transition, emission, ())
     return _carefully(chain, segments.marginals, lambda: logarithms.marginals(initial, transition, emission), route)
+
+
+_marginals: Any = jax.custom_vjp(_by_route, nondiff_argnums=(3,))
 
 
 def _marginals_forward(

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from scipy.special import logsumexp
 
 from ppl.results.extras import needs
+from ppl.results.pareto import tail_of
 from ppl.results.questions import Pointwise
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -24,6 +26,27 @@ def loo(pointwise: Mapping[str, Pointwise], chains: int) -> Any:
     likelihoods = _likelihoods(pointwise, chains)
     efficiency = _relative_efficiency(az, likelihoods) if chains else 1.0
     return az.loo(likelihoods, pointwise=True, reff=efficiency)
+
+
+def loo_of_weighed(pointwise: Mapping[str, Pointwise], log_weights: np.ndarray) -> Any:
+    """The same of draws with importance weights, which then belong to the ratios; Magnusson et al. (2019).
+
+    Where the weights themselves have no good tail the draws are taken as they are, and each k-hat is at least that of the weights.
+    """
+    az = needs("arviz", "arviz")
+    found, tail = loo(pointwise, 0), tail_of(log_weights)
+    if not tail.good:
+        found["pareto_k"] = np.maximum(found["pareto_k"], tail.khat)
+        found["warning"] = True
+        return found
+    seen = _likelihoods(pointwise, 0).log_likelihood["observations"].values[0].T  # observations, draws
+    ratios, shapes = az.psislw(log_weights - seen)
+    each: Any = logsumexp(ratios + seen, axis=1)
+    whole: Any = logsumexp(az.psislw(log_weights)[0] + seen, axis=1)
+    found["elpd_loo"], found["se"], found["p_loo"] = each.sum(), np.sqrt(len(each) * each.var()), whole.sum() - each.sum()
+    found["loo_i"], found["pareto_k"] = (found[k].copy(data=v) for k, v in (("loo_i", each), ("pareto_k", np.asarray(shapes))))
+    found["warning"] = bool(np.any(found["pareto_k"] > found["good_k"]))
+    return found
 
 
 def _likelihoods(pointwise: Mapping[str, Pointwise], chains: int) -> Any:

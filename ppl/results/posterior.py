@@ -34,6 +34,7 @@ class Posterior:
     `elbo` is the evidence lower bound in nats, NaN where a sampler has none; `log_evidence` equals it where the posterior is exact
     and is None elsewhere. `status` is one of exact, converged, iteration limit, not finite. `joint_draws(n, seed)` gives draws of all
     that is latent or computed, n first, together; of a sampler those that it made, `chains` equal runs one after another.
+    `weighed_draws(n, seed)` gives such draws of an approximation with the logarithms of their importance weights.
     """
 
     model: str
@@ -57,6 +58,7 @@ class Posterior:
     questions: Questions | None = field(default=None, repr=False)
     tail: Callable[[], Tail | None] | None = field(default=None, repr=False)
     tail_is_cheap: bool = False  # so that it is told without being asked for
+    weighed_draws: Callable[[int, int], tuple[Mapping[str, np.ndarray], np.ndarray]] | None = field(default=None, repr=False)
 
     @property
     def elbo(self) -> float:
@@ -175,11 +177,15 @@ class Posterior:
     def loo(self, *, draws: int = DRAWS, seed: int = 0) -> Any:
         """Leave-one-out by Pareto-smoothed importance sampling, as ArviZ' `ELPDData` with the k-hat of each observation.
 
-        Of a variational posterior by draws of it: k-hat then also tells where the approximation is too narrow.
+        Draws of a variational posterior are weighed by p(x, data) / q(x) besides (Magnusson et al. 2019), so that its approximation is
+        corrected. Where these weights themselves cannot be trusted the draws stand as they are, and every k-hat is theirs at least.
         """
-        from ppl.results.criteria import loo
+        from ppl.results.criteria import loo, loo_of_weighed
 
-        return loo(self.pointwise(draws=draws, seed=seed), self.chains)
+        if self.weighed_draws is None:
+            return loo(self.pointwise(draws=draws, seed=seed), self.chains)
+        drawn, log_weights = self.weighed_draws(draws, seed)
+        return loo_of_weighed(self.asked("loo").log_likelihood(drawn, NewData(), seed), log_weights)
 
     def update(self, data: Any = None, /, *, along: str | None = None, **values: Any) -> Posterior:
         """The posterior given further data, with this one as the prior of what is shared.

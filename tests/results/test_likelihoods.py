@@ -8,7 +8,9 @@ from scipy import stats
 from scipy.special import logsumexp
 
 import ppl
+from ppl.results import criteria
 from ppl.results.posterior import Posterior
+from ppl.results.questions import NewData
 
 RNG = np.random.default_rng(8)
 NORMAL = "model normal:\n    mu ~ Normal(0, sd = 2)\n    for n in N: y[n] ~ Normal(mu, sd = 1)\n"
@@ -93,6 +95,71 @@ def test_loo_is_near_to_leaving_each_out(normal: Posterior) -> None:
     loo = normal.loo(draws=4000)
     np.testing.assert_allclose(np.asarray(loo.loo_i), exact, atol=0.03)
     assert float(np.max(loo.pareto_k)) < 0.7
+
+
+LINE = """\
+model line:
+    input x: real[N]
+    a ~ Normal(0, sd = 3)
+    b ~ Normal(0, sd = 3)
+    for n in N: y[n] ~ Normal(a + b * x[n], sd = 1)
+
+approximate line:
+    q(a) q(b)
+"""
+
+
+def leaving_each_out(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """By fitting the line again without each observation."""
+    design, found = np.stack([np.ones_like(x), x], axis=1), []
+    for i in range(len(y)):
+        kept = np.arange(len(y)) != i
+        precision = np.eye(2) / 9 + design[kept].T @ design[kept]
+        mean, cov = np.linalg.solve(precision, design[kept].T @ y[kept]), np.linalg.inv(precision)
+        found.append(stats.norm(design[i] @ mean, np.sqrt(1 + design[i] @ cov @ design[i])).logpdf(y[i]))
+    return np.array(found)
+
+
+def test_loo_corrects_for_blocks_that_are_not_independent() -> None:
+    """Intercept and slope are correlated: their mean field is too narrow, and without its weights it predicts too boldly."""
+    rng = np.random.default_rng(11)
+    x = np.linspace(-0.7, 1.3, 20)
+    y = 1 + 2 * x + rng.normal(size=20)
+    posterior, exact = ppl.parse(LINE).fit(x=x, y=y), leaving_each_out(x, y)
+    assert not posterior.exact
+    loo = posterior.loo(draws=8000)
+    plain = criteria.loo(posterior.pointwise(draws=8000), 0)
+    wrong = np.abs(np.asarray(loo.loo_i) - exact).max(), np.abs(np.asarray(plain.loo_i) - exact).max()
+    assert 3 * wrong[0] < wrong[1] and wrong[0] < 0.03
+    assert abs(loo.elpd_loo - exact.sum()) < 0.03 < 0.05 < abs(plain.elpd_loo - exact.sum())
+    assert loo.elpd_loo == pytest.approx(np.asarray(loo.loo_i).sum())
+    by_exact_draws = ppl.parse(LINE.partition("\napproximate")[0]).fit(x=x, y=y).loo(draws=8000)
+    assert loo.p_loo == pytest.approx(by_exact_draws.p_loo, abs=0.03)
+    assert loo.se == pytest.approx(by_exact_draws.se, rel=0.01)
+
+
+def test_loo_of_a_mixture_is_weighed_by_the_parameters_alone(mixture: Posterior) -> None:
+    """The classes are drawn given the parameters, and summed out."""
+    assert mixture.weighed_draws is not None
+    draws, log_weights = mixture.weighed_draws(500, 3)
+    found = mixture.asked("loo").log_likelihood(draws, NewData(), 3)["x"].values
+    np.testing.assert_allclose(found, mixture_density(dict(draws), X), rtol=1e-9)
+    priors = stats.dirichlet([1, 1]).logpdf(draws["pi"].T) + stats.norm(0, 10).logpdf(draws["mu"]).sum(axis=1)
+    mu, pi = mixture["mu"], mixture["pi"].params["concentration"]
+    q = stats.norm(mu.mean, mu.sd).logpdf(draws["mu"]).sum(axis=1) + stats.dirichlet(pi).logpdf(draws["pi"].T)
+    np.testing.assert_allclose(log_weights, priors + found.sum(axis=1) - q, atol=1e-7)
+    assert draws["z"].shape == (500, 40)
+
+
+def test_weights_that_cannot_be_trusted_are_told_by_every_k_hat(normal: Posterior) -> None:
+    pointwise, heavy = normal.pointwise(), np.random.default_rng(0).standard_cauchy(1000)
+    found, plain = criteria.loo_of_weighed(pointwise, np.abs(heavy)), criteria.loo(pointwise, 0)
+    assert float(np.min(found.pareto_k)) > 0.7 and found.warning
+    np.testing.assert_array_equal(found.loo_i, plain.loo_i)
+
+
+def test_an_exact_posterior_has_no_weights(normal: Posterior) -> None:
+    assert normal.weighed_draws is None
 
 
 def test_a_prior_has_nothing_to_be_scored_by() -> None:
