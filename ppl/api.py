@@ -373,8 +373,9 @@ class Agent(Model):
         import numpy as np
 
         from ppl.agents.mind import Mind
+        from ppl.agents.options import rates
 
-        return Mind(self.program(**parameters), seed, (float(learning_rate), float(forgetting)), dtype or np.float64)
+        return Mind(self.program(**parameters), seed, rates(learning_rate, forgetting), dtype or np.float64)
 
     def run(
         self,
@@ -396,10 +397,11 @@ class Agent(Model):
         """
         import numpy as np
 
+        from ppl.agents.options import rates
         from ppl.agents.runs import run
 
-        rates = (float(learning_rate), float(forgetting))
-        options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, "rates": rates, "dtype": dtype or np.float64}
+        told = {"rates": rates(learning_rate, forgetting), "dtype": dtype or np.float64}
+        options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, **told}
         return run(self.program(datasets=datasets, **parameters), environment, where=dict(where or {}), **options)
 
     def replay(self, data: Any = None, *, datasets: Sequence[Dataset] = (), seed: int = 0, **values: Any) -> Trace:

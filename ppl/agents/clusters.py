@@ -56,8 +56,8 @@ def lay_out(network: AgentNetwork, *, most: int = MOST_JOINT_STATES, whole_parts
     clusters, parts = [], []
     for part in layout.parts:
         names = {s for k in part.clusters for s in layout.clusters[k]}
+        parts.append(Part((len(clusters),) if names else (), part.actions))
         if names:
-            parts.append(Part((len(clusters),), part.actions))
             clusters.append(tuple(s for s in order if s in names))
     return Layout(tuple(clusters), tuple(parts), layout.split)
 

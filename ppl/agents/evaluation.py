@@ -57,7 +57,7 @@ class AgentEvaluator(Evaluator):
 
     def reference(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:
         if name in self.values:
-            return index_value(known(self.values[name]), indices)
+            return _entry(known(self.values[name]), indices)
         variable = self.model.variables[name]
         if variable.role == "deterministic":
             return self._defined(variable, indices, span)
@@ -145,6 +145,22 @@ class AgentEvaluator(Evaluator):
             case "Delta", *_:
                 return _one_hot(self.ordinal(call.arguments["value"], own, loops), size)
         raise NotImplementedError(call.name)
+
+
+def _entry(value: Plated, indices: tuple[Plated, ...]) -> Any:
+    """The value at these indices; NaN (of members -1) where one lies outside of its axis, which an `if` around it may exclude."""
+    lengths = np.shape(value.data)[len(value.dims) :]
+    clipped, inside = [], known(1.0)
+    for index, length in zip(indices, lengths, strict=False):
+        places = np.asarray(index.data)
+        if index.rank or ((places >= 0) & (places < length)).all():
+            clipped.append(index)
+            continue
+        inside = inside * Plated(index.dims, ((places >= 0) & (places < length)) * 1.0)
+        clipped.append(Plated(index.dims, np.clip(places, 0, length - 1)))
+    found = index_value(value, tuple(clipped))
+    nowhere = known(-1 if found.data.dtype.kind in "iu" else np.nan)
+    return apply_known("if", [inside, found, nowhere]) if inside.dims or not inside.data.all() else found
 
 
 def _fixed(indices: tuple[Plated, ...]) -> tuple[int, ...] | None:

@@ -92,7 +92,7 @@ def run_loop(
     """What every step of every episode leaves behind (episodes × steps first), and whether whole plans were kept."""
     policies = sum(p.count for p in program.policies) if program.options is not None else 0
     whole = episodes * steps * policies * 8 <= MOST_KEPT
-    preferences = program.log_preferences(np.arange(steps + program.horizon + 1)) if program.options is not None else {}
+    preferences = program.log_preferences(np.arange(steps + program.horizon)) if program.options is not None else {}
 
     def compute() -> Step:
         given, now = world.data(episodes, steps, seed)

@@ -90,6 +90,10 @@ class Mind:
 
     def did(self, **actions: Any) -> Mind:
         """The mind after these actions were done, by name: every action of the agent."""
+        if not self.past:
+            raise AimError(
+                [Diagnostic("AIM0414", "no action comes before the first outcomes", None, "perceive what is seen at step 0 first")]
+            )
         _, done = one_step(self.program.network, actions)
         missing = [f.name for f, k in zip(self.program.network.actions, done, strict=True) if k < 0]
         if missing:
@@ -144,7 +148,8 @@ class Mind:
 
     def _planned(self) -> Any:
         program, memory = self.program, self.memory
-        preferences = program.log_preferences(np.arange(self.t + 1, self.t + 1 + program.horizon))
+        first = max(self.t, 0) + 1  # before anything was perceived, the belief is that of step 0
+        preferences = program.log_preferences(np.arange(first, first + program.horizon))
 
         def compute() -> Any:
             assert program.options is not None

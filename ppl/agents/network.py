@@ -82,8 +82,9 @@ class AgentNetwork:
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """The log of the preferred probability of each member, for each of these time steps: T × members, by outcome or state."""
-        found = {}
+        found: dict[str, Any] = {}
         for statement, factor, loops in self.said("prefer"):
+            _refuse_twice(factor, found, statement)
             loops = {**loops, statement.time or "t": Plated(("time",), times)}
             p = _table(statement, factor, loops, self.evaluator)
             _refuse_unnormalised(
@@ -94,8 +95,9 @@ class AgentNetwork:
 
     def log_habits(self) -> dict[str, Any]:
         """The log of the prior probability of each member of the actions that have a habit."""
-        found = {}
+        found: dict[str, Any] = {}
         for statement, factor, loops in self.said("habit"):
+            _refuse_twice(factor, found, statement)
             p = _table(statement, factor, loops, self.evaluator)
             _refuse_unnormalised(Table(factor.name, tuple(p.dims), p.data, {}, statement.span), {}, "the habit over")
             found[factor.name] = _log(p.data)
@@ -110,7 +112,10 @@ class AgentNetwork:
 
     def number(self, e: typed.TypedExpression) -> Any:
         """The value of an expression of parameters."""
-        return self.evaluator.number(e, {}).data
+        try:
+            return self.evaluator.number(e, {}).data
+        except KeyError as missing:
+            raise AimError([unvalued(str(missing.args[0]), e.span)]) from None
 
 
 def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, prune: bool = True) -> AgentNetwork:
@@ -135,7 +140,9 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, prune: 
         if statement.role in tables:
             for loops in plate_members(statement.loops, evaluator):
                 factor = _addressed(statement, loops, evaluator)
+                _refuse_twice(factor, tables[statement.role], statement)
                 tables[statement.role][factor.name] = reader.table(statement, factor, loops)
+    _refuse_missing(by_role, tables)
     states, actions, outcomes = (tuple(by_role[role]) for role in ("state", "action", "outcome"))
     return AgentNetwork(model, bound, evaluator, states, actions, outcomes, tables["initial"], tables["next"], tables["observe"], learnt)
 
@@ -147,10 +154,36 @@ def _addressed(statement: typed.AgentStatement, loops: Mapping[str, Plated], eva
     return evaluator.factors[statement.variable, place]
 
 
+def _refuse_twice(factor: Factor, said: Mapping[str, Any], statement: typed.AgentStatement) -> None:
+    if factor.name in said:
+        what = {"next": "transitions", "prefer": "preferences", "habit": "habits"}.get(statement.role, "definitions")
+        raise AimError([Diagnostic("AIM0410", f"`{factor.name}` has two {what}", statement.span, "write one, with match")])
+
+
+def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Mapping[str, Table]]) -> None:
+    """Members of plates that no statement speaks of."""
+    for factor in factors["state"]:
+        if factor.name not in tables["next"]:
+            text = f"nothing says what the state `{factor.name}` is at the next step"
+            raise AimError([Diagnostic("AIM0401", text, factor.variable.span, f"write `next {factor.name} = {factor.name}` if it stays")])
+
+
 def _table(statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Plated:
     own = factor.variable.type.member_of
     assert own is not None
-    return evaluator.probabilities(statement, factor.size, own, loops)
+    try:
+        table = evaluator.probabilities(statement, factor.size, own, loops)
+    except KeyError as missing:
+        name = str(missing.args[0])
+        raise AimError([unvalued(name, statement.span)]) from None
+    return Plated(table.dims, table.data * 1.0)  # {a: 1} is written in whole numbers
+
+
+def unvalued(name: str, span: Span | None) -> Diagnostic:
+    """What is said where a random variable that is not learnt is read."""
+    text = f"`{name}` is random, and is no table that an agent learns: it has no value here"
+    hint = f"give {name} = …; tables that are learnt are Dirichlet or Beta"
+    return Diagnostic("AIM0412", text, span, hint)
 
 
 def _log(p: Any) -> Any:
@@ -240,13 +273,7 @@ class _Reader:
         evaluator = AgentEvaluator(
             self.evaluator.sizes, {**self.evaluator.values, **shaped}, model=self.evaluator.model, factors=self.evaluator.factors
         )
-        try:
-            return _table(statement, factor, loops, evaluator)
-        except KeyError as missing:
-            name = str(missing.args[0])
-            text = f"`{name}` is random, and is no table that an agent learns: it has no value here"
-            hint = f"give {name} = …; tables that are learnt are Dirichlet or Beta"
-            raise AimError([Diagnostic("AIM0412", text, statement.span, hint)]) from None
+        return _table(statement, factor, loops, evaluator)
 
 
 def _mentions(statement: typed.AgentStatement, name: str, model: typed.TypedModel) -> bool:
@@ -305,6 +332,9 @@ def _refuse_unnormalised(table: Table, members: Mapping[str, tuple[str, ...]], w
     if (known[place] == 0).all():
         raise AimError([Diagnostic("AIM0409", f"{subject} is no member of its set{at}", table.span, "keep it inside, with min and max")])
     text = f"the probabilities of {subject} sum to {total[place]:.10g}{at}, not to 1"
+    if np.isnan(known[place]).any():
+        text = f"a probability of {subject} is no number{at}"
+        raise AimError([Diagnostic("AIM0307", text, table.span, "an index may lie outside of its axis there")])
     if (known[place] < 0).any():
         text = f"a probability of {subject} is negative{at}"
     raise AimError([Diagnostic("AIM0307", text, table.span, "write normalize({…}) for weights")])

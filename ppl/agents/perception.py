@@ -136,7 +136,8 @@ class Perception:
         return tuple(found), free_energy
 
     def _mean_field(self, predicted: Beliefs, likelihoods: list[Any]) -> tuple[Beliefs, Any]:
-        """Each cluster in turn at its optimum, the others held, until the free energy rests."""
+        """Each cluster in turn at its optimum, the others held, until the free energy rests: from what was predicted, which may be a
+        saddle between two answers, and from one answer; the better is kept."""
         logs = [(jnp.log(jnp.maximum(array, FLOOR)), names) for array, names in likelihoods]
 
         def expected(k: int | None, q: Beliefs) -> list[tuple[Any, tuple[str, ...]]]:
@@ -167,11 +168,33 @@ class Perception:
             new = free_energy(q)
             return q, new, value - new, count + 1
 
-        begun = free_energy(predicted)
-        start = (predicted, begun, jnp.full_like(begun, jnp.inf), 0)
-        going = lambda s: (s[2] > SETTLED * jnp.maximum(1.0, jnp.abs(s[1]))) & (s[3] < MOST_SWEEPS)  # noqa: E731
-        q, value, _, _ = jax.lax.while_loop(going, sweep, start)
-        return q, value
+        def settled(start: Beliefs) -> tuple[Beliefs, Any]:
+            begun = free_energy(start)
+            going = lambda s: (s[2] > SETTLED * jnp.maximum(1.0, jnp.abs(s[1]))) & (s[3] < MOST_SWEEPS)  # noqa: E731
+            return jax.lax.while_loop(going, sweep, (start, begun, jnp.full_like(begun, jnp.inf), 0))[:2]
+
+        first, one = settled(predicted), settled(self._one_answer(predicted, likelihoods))
+        q, value = jax.tree.map(lambda a, b: jnp.where(one[1] < first[1] - SETTLED, b, a), first, one)
+        chances = [contract([(a, names), *self._held(predicted, names)], ()) for a, names in likelihoods]
+        possible = jnp.all(jnp.stack([c > 0 for c in chances])) if chances else True
+        return q, jnp.where(possible, value, jnp.inf)
+
+    def _held(self, beliefs: Beliefs, names: tuple[str, ...]) -> list[Any]:
+        return [(beliefs[k], self.layout.clusters[k]) for k in self.layout.touched(names)]
+
+    def _one_answer(self, predicted: Beliefs, likelihoods: list[Any]) -> Beliefs:
+        """A joint state that is probable after what was seen: cluster by cluster, given those that are chosen already."""
+        found = predicted
+        for k, states in enumerate(self.layout.clusters):
+            own = [(a, names) for a, names in likelihoods if k in self.layout.touched(names)]
+            weight = predicted[k]
+            for a, names in own:
+                others = [(found[j], self.layout.clusters[j]) for j in self.layout.touched(names) if j != k]
+                mine = tuple(n for n in names if n in states)
+                weight = weight * _spread(contract([(a, names), *others], mine), mine, states)
+            best = jax.nn.one_hot(jnp.argmax(weight), weight.size, dtype=weight.dtype).reshape(weight.shape)
+            found = (*found[:k], best, *found[k + 1 :])
+        return found
 
     # ------------------------------------------------------------ learning
     def learn(

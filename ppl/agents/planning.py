@@ -202,9 +202,22 @@ class Planner:
         `kept` says for each level which nodes of the full level above go on, where not all policies are considered.
         """
         if not part.clusters:  # actions that change nothing
-            return jnp.zeros((self.choices(part) ** self.horizon if kept is None else len(kept[-1]), len(TERMS)))
+            policies = self.choices(part) ** self.horizon if kept is None else len(kept[-1])
+            return jnp.broadcast_to(self.of_no_state(part, scene, discount), (policies, len(TERMS)))
         root = {k: beliefs[k][None] for k in part.clusters}
         return self._grow(part, root, scene, discount, 0, kept)
+
+    def of_no_state(self, part: Part, scene: Scene, discount: Any) -> Any:
+        """The terms of outcomes that depend on no state, where no cluster counts them: an agent without states."""
+        total = jnp.zeros(len(TERMS))
+        if self.layout.clusters or part != self.layout.parts[0]:
+            return total
+        for k in range(self.horizon):
+            for weights in scene.linear[min(k, len(scene.linear) - 1)]:
+                row = weights.sum(axis=0)
+                pragmatic = jnp.where(row[1] > 0, -jnp.inf, row[0])
+                total = total + discounted(discount**k, jnp.stack([pragmatic, jnp.zeros(()), row[4], row[2]]))
+        return total
 
     def _grow(self, part: Part, beliefs: dict[int, Any], scene: Scene, discount: Any, step: int, kept: Any) -> Any:
         nodes, count = next(iter(beliefs.values())).shape[0], self.choices(part)
@@ -222,9 +235,14 @@ class Planner:
             extra = gained.reshape(-1)
             if kept is not None:
                 spread, extra = spread[kept[k]], extra[kept[k]]
-            totals = spread + discount**k * found.at[:, 2].add(extra)
+            totals = spread + discounted(discount**k, found.at[:, 2].add(extra))
             nodes = totals.shape[0]
         return totals
+
+
+def discounted(factor: Any, terms: Any) -> Any:
+    """The terms of a later step: nothing of them is left under a factor of 0, not even what is infinite."""
+    return jnp.where(factor > 0, factor * terms, 0.0)
 
 
 # ------------------------------------------------------------------ sums over outcomes

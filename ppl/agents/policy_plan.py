@@ -110,8 +110,8 @@ class PolicyPlan:
 
     @cached_property
     def risk(self) -> np.ndarray:
-        """KL of predicted from preferred outcomes: G - ambiguity + novelty."""
-        return self.G - self.ambiguity + self.novelty
+        """KL of predicted from preferred outcomes: G - ambiguity + novelty under weights of 1."""
+        return -(self.pragmatic + self.epistemic + self.ambiguity)
 
     @cached_property
     def probabilities(self) -> np.ndarray:

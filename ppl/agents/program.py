@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -15,12 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.agents.budget import Budget, budget_of, priced, whole_actions
-from ppl.agents.clusters import lay_out
+from ppl.agents.clusters import MOST_JOINT_STATES, lay_out
 from ppl.agents.foresight import foresee, outcomes_of
 from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, options_of
 from ppl.agents.perception import Memory, Perception, Tables, known_tables, tables_of
-from ppl.agents.planning import MOST_AT_ONCE, Planner
+from ppl.agents.planning import MOST_AT_ONCE, TERMS, Planner
 from ppl.agents.policies import Policies, policies_of
 from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.results.belief import Belief
@@ -78,11 +79,21 @@ class AgentProgram:
     def planner(self) -> Planner:
         assert self.options is not None
         planner = Planner(self.perception, self.options.horizon)
-        if self.options.sophisticated and (planner.layout.split or any(one.apart for one in planner.sensed)):
-            text = "the states that are planned together are too many to foresee outcomes exactly"
-            assert self.network.agent.planning is not None
-            raise AimError([Diagnostic("AIM0415", text, self.network.agent.planning.span, "leave `sophisticated` out")])
+        if self.options.sophisticated:
+            self._refuse_unforeseeable(planner)
         return planner
+
+    def _refuse_unforeseeable(self, planner: Planner) -> None:
+        agent, layout = self.network.agent, planner.layout
+        assert agent.planning is not None
+        if agent.planning.policies is not None or agent.habit is not None:
+            what = "a habit over whole policies is" if agent.planning.policies is None else "`policies` are"
+            text = f"{what} for plans that are not sophisticated: these choose each action anew"
+            raise AimError([Diagnostic("AIM0405", text, agent.planning.span, "leave `sophisticated` out, or write a habit over actions")])
+        many = any(prod(planner.sizes[s] for s in states) > MOST_JOINT_STATES for states in layout.clusters)
+        if many or layout.split or any(one.apart for one in planner.sensed):
+            text = "the states that are planned together are too many to foresee outcomes exactly"
+            raise AimError([Diagnostic("AIM0415", text, agent.planning.span, "leave `sophisticated` out")])
 
     @cached_property
     def policies(self) -> tuple[Policies, ...]:
@@ -153,16 +164,22 @@ class AgentProgram:
     def _foreseen(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
         policies, habit, weights = self.policies[place], numbers.log_habits[place], numbers.weights
         if not policies.part.clusters:
-            return self._listed(place, numbers, memory, scene, followed)
+            one = self.planner.of_no_state(policies.part, scene, weights.discount)
+            terms = jnp.broadcast_to(one, (policies.choices, len(TERMS)))
+            return self._chosen(terms, weights.energy(terms), habit, weights)
         root = {k: memory.beliefs[k][None] for k in policies.part.clusters}
         columns = outcomes_of(self.planner, policies.part)
         most = min(columns, followed or self.most_followed(place))
         found = foresee(self.planner, policies.part, root, scene, weights, habit, most)
         terms, energy, loss = (x[0] for x in found)
         if not policies.part.actions:
-            return _passive(terms, energy)
+            return _passive(terms, energy)._replace(loss=loss)
+        return self._chosen(terms, energy, habit, weights)._replace(loss=loss)
+
+    def _chosen(self, terms: Any, energy: Any, habit: Any, weights: Any) -> Valued:
+        """First actions alone, valued."""
         probabilities = weights.choice(habit, energy)
-        return Valued(terms, energy, habit, probabilities, probabilities, loss)
+        return Valued(terms, energy, habit, probabilities, probabilities, jnp.zeros_like(energy))
 
     def most_followed(self, place: int) -> int:
         """How many outcomes of each node of a part's tree can be followed."""

@@ -27,6 +27,10 @@ def run(
         raise AimError([Diagnostic("AIM0122", f"an agent runs for 1 step or more, not {min(steps, episodes)}", None)])
     if environment is not None:
         return _in_environment(program, environment, steps=steps, episodes=episodes, seed=seed, **options)
+    if program.options is None and program.network.actions:
+        text = f"nothing says what `{program.network.actions[0].name}` is: `{program.network.model.name}` has no plan to choose it"
+        names = ", ".join(f.variable.name for f in program.network.actions)
+        raise AimError([Diagnostic("AIM0414", text, program.network.model.span, f"write plan {names} by efe(horizon = 1)")])
     world = model_world(program, where)
     told, whole = run_loop(program, world, steps=steps, episodes=episodes, seed=seed, **options)
     return _checked(Trace(program, told, whole, seed))

@@ -113,7 +113,8 @@ def _stacked(places: list[Any]) -> Any:
 def _draw(chance: Any, table: Any, probabilities: Any, places: Mapping[str, Any]) -> Any:
     """The member whose share of [0, 1) holds the chance; one of probability 0 is never drawn."""
     row = jnp.asarray(probabilities)[tuple(places[p] for p in table.parents)]
-    return (chance * row.sum() >= jnp.cumsum(row)[:-1]).sum()
+    below = jnp.cumsum(row)
+    return ((chance * below[-1] >= below[:-1]) & (below[:-1] < below[-1])).sum()
 
 
 @dataclass(frozen=True)

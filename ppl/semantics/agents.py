@@ -26,7 +26,7 @@ from ppl.semantics.typed import (
     ValueType,
     Variable,
 )
-from ppl.semantics.types import compatible_sets, joined, name_type
+from ppl.semantics.types import anonymous_set, compatible_sets, joined, name_type
 from ppl.semantics.written import Written
 from ppl.source.diagnostics import Related, did_you_mean
 from ppl.source.text import Span
@@ -40,7 +40,8 @@ _ROLES: dict[type, Role] = {
     tree.ActionDeclaration: "action",
     tree.Observe: "outcome",
 }
-_TIME = IndexSet("time")
+_SAID_ONCE = {tree.Next: "transitions", tree.Prefer: "preferences", tree.Habit: "habits"}
+_TIME = anonymous_set(None)
 Said = tuple[TypedExpression | None, DistributionCall | DistributionChoice | None]
 
 
@@ -291,6 +292,11 @@ def _plan(statement: tree.PlanStatement, scope: Scope, written: Written) -> None
             actions = _of_role(scope, tree.ActionDeclaration)
             hint = did_you_mean(target.name, actions) or (f"there is {backticked(actions)}" if actions else "declare `action NAME: SET`")
             scope.findings.error("AIM0402", f"`{target.name}` is no action of this agent", target.span, hint)
+    named = [target.name for target in statement.targets]
+    left = [name for name in _of_role(scope, tree.ActionDeclaration) if name not in named]
+    if left and all(scope.model.roles.get(name) is tree.ActionDeclaration for name in named):
+        hint = f"write plan {', '.join((*named, *left))} by …"
+        scope.findings.error("AIM0402", f"the plan leaves out the action `{left[0]}`", statement.targets[0].span, hint)
     method = statement.method
     if method.function.name != "efe":
         hint = did_you_mean(method.function.name, ["efe"]) or "plans are made by efe(…)"
@@ -303,7 +309,7 @@ def _plan(statement: tree.PlanStatement, scope: Scope, written: Written) -> None
         if value is not None and argument.name is not None:
             options[argument.name] = value
     policies = _policies(seen["policies"].value, scope) if "policies" in seen else None
-    written.planning = Planning(tuple(target.name for target in statement.targets), options, policies, span=statement.span)
+    written.planning = Planning(tuple(named), options, policies, span=statement.span)
 
 
 def _policies(value: tree.Expression, scope: Scope) -> tuple[PolicyEntry, ...] | None:
@@ -360,6 +366,23 @@ def _subject_to(statement: tree.SubjectTo, scope: Scope, written: Written) -> No
 
 
 # ------------------------------------------------------------------ the whole agent
+def _said_once(leaves: list[Leaf], scope: Scope) -> dict[tuple[type, str], Span]:
+    """Where each transition, preference and habit is said first: without an index it is said once."""
+    seen: dict[tuple[type, str], Span] = {}
+    for leaf in leaves:
+        statement = leaf.statement
+        if not isinstance(statement, tree.Next | tree.Prefer | tree.Habit):
+            continue
+        target, key = statement.target, (type(statement), statement.target.name)
+        if key in seen and not target.indices:
+            related = (Related(seen[key], "the first"),)
+            scope.findings.error(
+                "AIM0410", f"`{target.name}` has two {_SAID_ONCE[type(statement)]}", target.span, "write one, with match", related=related
+            )
+        seen.setdefault(key, target.span)
+    return seen
+
+
 def agent_of(scope: Scope, written: Written) -> TypedAgent:
     """The agent that the statements make."""
     roles: dict[str, Role] = {name: _ROLES[kind] for name, kind in scope.model.roles.items() if kind in _ROLES}
@@ -368,17 +391,13 @@ def agent_of(scope: Scope, written: Written) -> TypedAgent:
 
 def check_whole(declaration: tree.ModelDeclaration, leaves: list[Leaf], scope: Scope) -> None:
     """What no single statement shows: states without a transition, two of them, a budget without a plan."""
-    seen: dict[str, Span] = {}
+    seen = _said_once(leaves, scope)
     for leaf in leaves:
-        if not isinstance(leaf.statement, tree.Next):
-            continue
-        target = leaf.statement.target
-        if target.name in seen and not target.indices:
-            related = (Related(seen[target.name], "the first"),)
-            scope.findings.error("AIM0410", f"`{target.name}` has two transitions", target.span, "write one, with match", related=related)
-        seen.setdefault(target.name, target.span)
-    for leaf in leaves:
-        if isinstance(leaf.statement, tree.StateDeclaration) and leaf.statement.target.name not in seen and leaf.piece is not None:
+        if (
+            isinstance(leaf.statement, tree.StateDeclaration)
+            and (tree.Next, leaf.statement.target.name) not in seen
+            and leaf.piece is not None
+        ):
             target = leaf.statement.target
             message = f"nothing says what the state `{target.name}` is at the next step"
             scope.findings.error(
