@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
 from ppl.agents.clusters import Layout
-from ppl.agents.network import AgentNetwork, Table
+from ppl.agents.network import AgentNetwork
 
-MOST_ENTRIES = 2**22  # of the joint likelihood of one group of outcomes
+MOST_ENTRIES = 2**20  # of the joint likelihood of one group of outcomes
 ROUNDED = 12  # decimals to which likelihoods count as proportional
 
 
@@ -37,7 +37,7 @@ class Sensed:
         """p(column | states), states flattened; a column is a set of joint outcomes that say the same."""
         joint = jnp.asarray(fixed)
         for name in self.learnt:
-            own = _over(network.observations[name], observations[name], self.states, self.sizes, jnp)
+            own = _over(network.observations[name].parents, observations[name], self.states, self.sizes, jnp)
             joint = (joint[:, :, None] * own[:, None, :]).reshape(joint.shape[0], -1)
         return joint
 
@@ -55,57 +55,57 @@ def sensed(network: AgentNetwork, layout: Layout) -> tuple[Sensed, ...]:
     return tuple(one for group in groups for one in _joined(group, network, layout, sizes))
 
 
+class _Joint(NamedTuple):
+    """Outcomes together: `fixed` is the likelihood of those whose tables are known, states flattened × columns."""
+
+    states: tuple[str, ...] = ()
+    fixed: np.ndarray = np.ones((1, 1))
+    learnt: tuple[str, ...] = ()
+
+
 def _joined(group: list[str], network: AgentNetwork, layout: Layout, sizes: Mapping[str, int]) -> list[Sensed]:
     """The group as one likelihood; where that is too large, in as few as are small enough."""
-    found: list[list[str]] = []
+    found: list[_Joint] = []
     for name in group:
-        for together in found:
-            if _entries([*together, name], network, sizes) <= MOST_ENTRIES:
-                together.append(name)
+        for place, before in enumerate(found):
+            if _entries(before, name, network, sizes) <= MOST_ENTRIES:
+                found[place] = _with(before, name, network, sizes)
                 break
         else:
-            found.append([name])
-    return [_sensed(together, network, layout, sizes, apart=len(found) > 1) for together in found]
+            found.append(_with(_Joint(), name, network, sizes))
+    return [
+        Sensed(layout.touched(one.states), one.states, tuple(sizes[s] for s in one.states), one.fixed, one.learnt, len(found) > 1)
+        for one in found
+    ]
 
 
-def _entries(names: list[str], network: AgentNetwork, sizes: Mapping[str, int]) -> int:
-    states = _states(names, network, sizes)
-    fixed, learnt = _fixed(names, network, states, sizes)
-    return fixed.shape[0] * fixed.shape[1] * prod(network.factor[n].size for n in learnt)
+def _states(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, int]) -> tuple[str, ...]:
+    return tuple(s for s in sizes if s in (*before.states, *network.observations[name].parents))
 
 
-def _states(names: list[str], network: AgentNetwork, sizes: Mapping[str, int]) -> tuple[str, ...]:
-    mentioned = {p for n in names for p in network.observations[n].parents}
-    return tuple(s for s in sizes if s in mentioned)
+def _entries(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, int]) -> int:
+    """The size of the joint likelihood with one more outcome, before columns are merged."""
+    states = _states(before, name, network, sizes)
+    return prod(sizes[s] for s in states) * before.fixed.shape[1] * prod(network.factor[n].size for n in (*before.learnt, name))
 
 
-def _fixed(names: list[str], network: AgentNetwork, states: tuple[str, ...], sizes: Mapping[str, int]) -> tuple[np.ndarray, list[str]]:
+def _with(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, int]) -> _Joint:
+    """The joint likelihood with one more outcome."""
+    table, states = network.observations[name], _states(before, name, network, sizes)
     lengths = tuple(sizes[s] for s in states)
-    joint, learnt = np.ones((prod(lengths), 1)), []
-    for name in names:
-        table = network.observations[name]
-        if table.rows or not isinstance(table.known, np.ndarray):
-            learnt.append(name)
-            continue
-        own = _over(table, table.known, states, lengths, np)
-        if joint.shape[0] * joint.shape[1] * own.shape[1] > 4 * MOST_ENTRIES:
-            return np.ones((joint.shape[0], 4 * MOST_ENTRIES // joint.shape[0] + 1)), learnt
-        joint = merged((joint[:, :, None] * own[:, None, :]).reshape(joint.shape[0], -1))
-    return joint, learnt
+    joint = before.fixed.reshape(*(sizes[s] for s in before.states), -1)
+    joint = _over(before.states, joint, states, lengths, np)
+    if table.rows or not isinstance(table.known, np.ndarray):
+        return _Joint(states, joint, (*before.learnt, name))
+    own = _over(table.parents, table.known, states, lengths, np)
+    return _Joint(states, merged((joint[:, :, None] * own[:, None, :]).reshape(joint.shape[0], -1)), before.learnt)
 
 
-def _sensed(names: list[str], network: AgentNetwork, layout: Layout, sizes: Mapping[str, int], *, apart: bool) -> Sensed:
-    states = _states(names, network, sizes)
-    fixed, learnt = _fixed(names, network, states, sizes)
-    lengths = tuple(sizes[s] for s in states)
-    return Sensed(layout.touched(states), states, lengths, fixed, tuple(learnt), apart)
-
-
-def _over(table: Table, array: Any, states: tuple[str, ...], sizes: tuple[int, ...], xp: Any) -> Any:
-    """The table over all combinations of the states, flattened, by the outcome."""
-    order = [table.parents.index(s) for s in states if s in table.parents]
+def _over(parents: tuple[str, ...], array: Any, states: tuple[str, ...], sizes: tuple[int, ...], xp: Any) -> Any:
+    """An array over some states, then columns, over all combinations of more states, flattened, by the column."""
+    order = [parents.index(s) for s in states if s in parents]
     arranged = xp.transpose(array, [*order, array.ndim - 1])
-    arranged = arranged[tuple(slice(None) if s in table.parents else None for s in states) + (slice(None),)]
+    arranged = arranged[tuple(slice(None) if s in parents else None for s in states) + (slice(None),)]
     return xp.broadcast_to(arranged, (*sizes, array.shape[-1])).reshape(-1, array.shape[-1])
 
 

@@ -55,7 +55,7 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
     seen = [columns.get(f.name) for f in network.outcomes]
     done = [columns.get(f.name) for f in network.actions]
     lengths = {f.name: len(c) for f, c in zip(network.outcomes, seen, strict=True) if c is not None}
-    if not lengths:
+    if not any(lengths.values()):
         names = ", ".join(f.name for f in network.outcomes)
         raise AimError([Diagnostic("AIM0413", "the record holds no outcome", None, f"it may hold {names}", where=_where(datasets))])
     steps = max(lengths.values())

@@ -6,8 +6,10 @@ import re
 
 import numpy as np
 import pytest
+from scipy.stats import binom, entropy
 
 import ppl
+from ppl.agents.report import cautions
 from tests.agents.drawn import draw
 from tests.agents.test_enumeration import assert_equal, happenings
 from tests.agents.test_minds import START, TMAZE
@@ -83,3 +85,28 @@ def test_counts_grow_by_what_was_read_and_fade_by_the_forgetting(seed: int) -> N
         for name, wanted in counts.items():
             assert_equal(np.asarray(mind.memory.learnt[name]), wanted, name)
         mind = mind.did(**drawn.words(p.actions, done[t]))
+
+
+MANY = """
+agent crowd(K: size = 30):
+    state s: {x, y} ~ {x: 0.5, y: 0.5}
+    action u: {l}
+    next s = s
+    input p: real[K]
+    for k in K: observe o[k]: {no, yes} ~ match s:
+        x -> {yes: p[k], no: 1 - p[k]}
+        y -> {yes: 0.5, no: 0.5}
+    plan u by efe(horizon = 1)
+"""
+
+
+def test_of_many_equal_sensors_the_number_that_says_yes_tells_all() -> None:
+    plan = ppl.parse(MANY).start(p=np.full(30, 0.6)).plan()
+    counts = np.stack([binom.pmf(np.arange(31), 30, p) for p in (0.6, 0.5)])
+    information = entropy(counts.mean(axis=0)) - entropy(counts, axis=1).mean()
+    assert plan.epistemic == pytest.approx([information], abs=1e-9)
+
+
+def test_many_different_sensors_are_taken_in_groups_with_a_caution() -> None:
+    trace = ppl.parse(MANY).run(steps=1, p=np.linspace(0.3, 0.7, 30))
+    assert any("too many joint outcomes" in text for text in cautions(trace))
