@@ -35,7 +35,7 @@ from ppl.semantics.typed import (
     Variable,
     VariableReference,
 )
-from ppl.semantics.types import name_type
+from ppl.semantics.types import anonymous_set, name_type
 
 _NAMED_OPERATORS = ("not", "and", "or")
 
@@ -43,7 +43,7 @@ _NAMED_OPERATORS = ("not", "and", "or")
 def dump_model(model: TypedModel) -> str:
     """The model, a line for each set, variable, statement and approximation."""
     lines = [f"{model.kind} {model.name}"]
-    lines += [f"  set {_set(index_set, model)}" for index_set in model.sets.values()]
+    lines += [f"  set {_set(index_set, model)}" for index_set in model.sets.values() if index_set != anonymous_set(None)]
     roles = model.agent.roles if model.agent is not None else {}
     lines += [f"  {_variable(variable, roles.get(name, variable.role))}" for name, variable in model.variables.items()]
     for statement in model.statements:
