@@ -421,11 +421,19 @@ class Agent(Model):
     def explain(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> AgentAccount:  # type: ignore[override]
         """How the agent believes and plans, and why. `str()` is what `ppl explain` prints."""
         from ppl.agents.account import account
+
+        return account(self.program(datasets=self._but_records(data, datasets), **values))
+
+    def graph(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> FactorGraph:
+        """The factor graph of two time steps: the present one, and the states at the next."""
+        return super().graph(datasets=self._but_records(data, datasets), **values)
+
+    def _but_records(self, data: Any, datasets: Sequence[Dataset]) -> list[Dataset]:
+        """What the data say of parameters, inputs and sizes, without what was seen and done."""
         from ppl.agents.record import apart
         from ppl.graph.readers import as_dataset
 
-        given = [*datasets, *([] if data is None else [as_dataset(data)])]
-        return account(self.program(datasets=apart(self.typed, given)[1], **values))
+        return apart(self.typed, [*datasets, *([] if data is None else [as_dataset(data)])])[1]
 
 
 def open_posterior(path: str | Path) -> Posterior:

@@ -1,4 +1,4 @@
-"""What the README shows runs, and the two commands that it gives are the ones that are used."""
+"""What the README and the pages of `docs` show runs and prints what they say; the two commands of the README are the ones that are used."""
 
 from __future__ import annotations
 
@@ -12,38 +12,64 @@ import pytest
 from ppl.api import Model, check_source, load_file
 from ppl.engines.checks import run_test
 from ppl.source.text import SourceText
-from ppl.tools.command_line import COMMANDS
+from ppl.tools.command_line import COMMANDS, status
 from ppl.tools.posterior_text import posterior_text
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+README = PAGES[0].read_text(encoding="utf-8")
 SET_UP = [line for line in README.splitlines() if line.startswith("python3 ")]
 
 
-def blocks(language: str) -> list[str]:
-    """The code blocks of the README in this language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """The code blocks of a page in this language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("text", blocks("aim"))
-def test_programs_check_fit_and_hold(text: str) -> None:
-    file = check_source(SourceText("README.md", text), None)
-    for line in file.typed.fits:
-        assert file.fit_line(line).converged
-    for test in file.typed.tests:
-        assert not run_test(test, file.fit_line).messages
+def snippets(text: str) -> list[tuple[str, str]]:
+    """The Python of a page, block by block, with what is said to be printed: a text that follows at once."""
+    return re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(?!\$)(.*?)^```)?", text, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("text", blocks("python"))
-def test_python_runs(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def pages(language: str) -> list[Path]:
+    return [page for page in PAGES if blocks(language, page.read_text(encoding="utf-8"))]
+
+
+@pytest.mark.parametrize("page", pages("aim"), ids=lambda page: page.stem)
+def test_programs_check_fit_and_hold(page: Path) -> None:
+    for text in blocks("aim", page.read_text(encoding="utf-8")):
+        file = check_source(SourceText(page.name, text), None)
+        assert file.typed.tests
+        for line in file.typed.fits:
+            assert file.fit_line(line).converged
+        for test in file.typed.tests:
+            assert not run_test(test, file.perform).messages
+
+
+@pytest.mark.parametrize("page", pages("python"), ids=lambda page: page.stem)
+def test_python_runs_and_prints_what_is_said(page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
-    exec(compile(text, "README.md", "exec"), names)
-    assert isinstance(names["model"], Model)
-    assert "slope" in capsys.readouterr().out
+    for code, said in snippets(page.read_text(encoding="utf-8")):
+        exec(compile(code, page.name, "exec"), names)
+        printed = capsys.readouterr().out
+        assert not said or printed.split() == said.split()
+        assert bool(printed) == ("print(" in code)
+    assert any(isinstance(value, Model) for value in names.values())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_commands_print_what_is_said(page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for shown in blocks("text", page.read_text(encoding="utf-8")):
+        if shown.startswith("$ ppl "):
+            command, _, said = shown.partition("\n")
+            assert status(command.split()[2:]) == 0
+            assert capsys.readouterr().out.split() == said.split()
 
 
 def test_the_posterior_that_is_explained_is_what_is_printed() -> None:
-    (shown,) = blocks("text")
+    (shown,) = (text for text in blocks("text") if not text.startswith("$"))
     file = load_file(ROOT / "models" / "regression" / "linear_regression.aim")
     printed = click.unstyle(posterior_text(file.fit_line(file.typed.fits[0])))
     timed = re.compile(r" · [^·]* of compiling$| · [^·]* s$", re.MULTILINE)
@@ -81,6 +107,7 @@ def test_the_lock_has_every_dependency_and_names_no_host() -> None:
     assert "://" not in lock
 
 
-def test_links_lead_somewhere() -> None:
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target

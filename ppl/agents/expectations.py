@@ -1,4 +1,4 @@
-"""What a `test` expects of an agent's run: what was done, seen and so at a step, and what was believed."""
+"""What a `test` expects of an agent's run: what was done, seen and so at a step, what was believed, and what was learnt in the end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppl.agents.trace import Trace
-from ppl.engines.checks import compare, failure
+from ppl.engines.checks import BeliefMeaning, compare, expect_belief, failure
 from ppl.graph.arithmetic import compute, named
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.syntax import tree
@@ -16,7 +16,9 @@ from ppl.syntax import tree
 
 def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
     """What to say where the expectation does not hold: nothing where it does."""
-    meaning = _Meaning(trace)
+    meaning = _Meaning(trace, _learnt(trace))
+    if item.relation == "~":
+        return expect_belief(item, meaning.learnt)
     if item.relation == "=":
         assert item.value is not None
         got, wanted = compute(item.subject, meaning), compute(item.value, meaning)
@@ -29,7 +31,7 @@ def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
         if np.all(np.asarray(left) == np.asarray(right)) == (subject.operator == "=="):
             return []
         return [failure(item, f"expected `{subject.span.text}`, which does not hold: `{subject.left.span.text}` is {left}")]
-    if item.relation == "~" or isinstance(subject, tree.Name):
+    if isinstance(subject, tree.Name):
         raise AimError(
             [Diagnostic("AIM0801", "of a run it can be expected what is done, seen or believed at a step: go[0] = cue", item.span)]
         )
@@ -46,15 +48,23 @@ def _alike(got: Any, wanted: Any) -> tuple[Any, Any]:
     return got, wanted
 
 
+def _learnt(trace: Trace) -> BeliefMeaning:
+    """What was believed of the learnt tables in the end."""
+    network, beliefs = trace.program.network, trace.beliefs_at(trace.steps - 1)
+    return BeliefMeaning({name: beliefs[name] for name in network.learnt}, network.model.variables)
+
+
 @dataclass(frozen=True)
 class _Meaning:
-    """What names mean: the member that a state, an action or an outcome had at a step; `free_energy`; probabilities of members."""
+    """What names mean: the member that a state, an action or an outcome had at a step; `free_energy`; probabilities of members; moments
+    of learnt tables."""
 
     trace: Trace
+    learnt: BeliefMeaning
 
     def __call__(self, e: tree.Expression) -> Any:
         if isinstance(e, tree.Call):
-            return self._probability(e) if e.function.name == "probability" else None
+            return self._probability(e) if e.function.name == "probability" else self.learnt(e)
         name, indices = named(e)
         if name == "free_energy":
             values = np.asarray(self.trace.told.free_energy[0])

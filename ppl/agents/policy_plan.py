@@ -10,10 +10,9 @@ import numpy as np
 
 from ppl.agents.network import AgentNetwork
 from ppl.agents.policies import Policies
-from ppl.agents.program import Planned, Valued
+from ppl.agents.program import Planned, Valued, best
 
 MOST_LISTED = 200_000
-TIED = 1e-9
 
 Action = str | dict[str, str]
 
@@ -149,9 +148,9 @@ class PolicyPlan:
         """Further first actions that are as probable as the one that is taken; under a budget none is told."""
         if len(self.price):
             return []
-        best = {k: np.flatnonzero(first >= first.max() * (1 - TIED)) for k in self.acting for first in [np.asarray(self.valued[k].first)]}
-        taken = {k: int(places[0]) for k, places in best.items()}
-        return [self.members({**taken, k: int(place)}) for k, places in best.items() for place in places[1:]]
+        equal = {k: np.flatnonzero(best(self.valued[k].first)) for k in self.acting}
+        taken = {k: int(places[0]) for k, places in equal.items()}
+        return [self.members({**taken, k: int(place)}) for k, places in equal.items() for place in places[1:]]
 
     def draw(self, rng: np.random.Generator) -> dict[str, str]:
         """A first action by its probability."""

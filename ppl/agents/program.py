@@ -31,6 +31,7 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 FOLLOWED = 8  # outcomes of each node that are followed at first
 ACCEPTED_LOSS = 1e-9
+AS_GOOD = 1e4  # units of rounding within which two probabilities are the same
 OFTEN = 1000  # how often a mind is taken to perceive and plan
 
 
@@ -146,7 +147,7 @@ class AgentProgram:
         valued = self._foreseen if self.options.sophisticated else self._listed
         parts = [valued(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
         if self.budget is None:
-            return Planned(tuple(parts), self.spread([_first_of_best(one.first) for one in parts]), jnp.zeros(0))
+            return Planned(tuple(parts), self.spread([jnp.argmax(best(one.first)) for one in parts]), jnp.zeros(0))
         steps = 1 if self.options.sophisticated else self.horizon
         priced_parts, price = priced(parts, self.policies, self.budget, numbers.weights, steps)
         whole = whole_actions(parts, self.policies, self.budget, numbers.weights, price)
@@ -270,8 +271,7 @@ def _passive(terms: Any, energy: Any) -> Valued:
     return Valued(terms, energy, jnp.zeros(1), one, one, jnp.zeros(1))
 
 
-def _first_of_best(probabilities: Any) -> Any:
-    """The place of the largest probability; those that rounding alone tells apart count as equal."""
-    top = probabilities.max()
-    close = 1e3 * jnp.finfo(probabilities.dtype).eps
-    return jnp.argmax(probabilities >= top * (1 - close))
+def best(probabilities: Any) -> Any:
+    """Which are the largest: those that rounding alone tells apart count as equal."""
+    close = AS_GOOD * jnp.finfo(probabilities.dtype).eps
+    return probabilities >= probabilities.max() * (1 - close)

@@ -43,7 +43,7 @@ def _step(trace: Trace, t: int, episode: int, listed: bool) -> dict[str, Any]:
         found["policies"] = [one if isinstance(one, list) else [one] for one in plan.policies]
         for name in ("G", "pragmatic", "epistemic", "novelty", "risk", "ambiguity", "probabilities"):
             found[name] = [float(x) if np.isfinite(x) else None for x in getattr(plan, name)]
-    found["action"] = {f.name: f.members[k] for f, k in zip(network.actions, told.chosen[episode, t], strict=True)}
+    found["action"] = {f.name: f.members[k] if k >= 0 else None for f, k in zip(network.actions, told.chosen[episode, t], strict=True)}
     if told.planned.price.shape[-1]:
         found["price"] = told.planned.price[episode, t].tolist()
     if listed and plan.ties:

@@ -28,6 +28,7 @@ class Trace:
     told: Step = field(repr=False)  # episodes × steps
     whole_plans: bool = True
     seed: int = 0
+    paid: np.ndarray | None = field(default=None, repr=False)  # by an environment: episodes × steps
 
     @property
     def episodes(self) -> int:
@@ -72,6 +73,11 @@ class Trace:
     def free_energy(self) -> np.ndarray:
         """Of each step, in nats."""
         return self._shaped(self.told.free_energy)
+
+    @property
+    def rewards(self) -> np.ndarray | None:
+        """What the environment paid with what was seen at each step; None in the agent's own model. The agent does not see it."""
+        return None if self.paid is None else self._shaped(self.paid)
 
     @cached_property
     def G(self) -> np.ndarray:
@@ -118,6 +124,8 @@ class Trace:
             arrays[f"belief {f.name}"] = ((*dims, f"member of {f.name}"), self.told.beliefs[f.name])
             coordinates[f"member of {f.name}"] = list(f.members)
         arrays["free_energy"] = (dims, self.told.free_energy)
+        if self.paid is not None:
+            arrays["reward"] = (dims, self.paid)
         return xr.Dataset(arrays, coords=coordinates)
 
     def plot(self, kind: str = "beliefs", *, episode: int = 0, ax: Any = None) -> Any:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from ppl.graph.arithmetic import compute, named
 from ppl.graph.functions import apply_known
 from ppl.results.belief import Belief
 from ppl.results.posterior import Posterior
+from ppl.semantics.typed import Variable
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.text import Span
 from ppl.syntax import tree
@@ -67,9 +68,9 @@ def run_test(test: tree.TestDeclaration, perform: Callable[[tree.FitLine | tree.
 
 def expect(item: tree.Expect, posterior: Posterior) -> list[str]:
     """What to say where the expectation does not hold: nothing where it does."""
-    lookup = _Meaning(posterior)
+    lookup = _Meaning(posterior, posterior.plan.bound.model.variables, posterior)
     if item.relation == "~":
-        return _expect_belief(item, posterior, lookup)
+        return expect_belief(item, lookup)
     if item.relation == "=":
         assert item.value is not None
         got, wanted = np.asarray(compute(item.subject, lookup)), np.asarray(compute(item.value, lookup))
@@ -89,48 +90,55 @@ def expect(item: tree.Expect, posterior: Posterior) -> list[str]:
     return [failure(item, f"expected `{item.subject.span.text}`, which does not hold{sides}")]
 
 
-@dataclass(frozen=True)
-class _Meaning:
-    """What names mean in an expectation: results of the fit, moments of beliefs."""
+class Beliefs(Protocol):
+    """Beliefs by name: a posterior, or what an agent believes at a step."""
 
-    posterior: Posterior
+    def __contains__(self, name: object, /) -> bool: ...
+
+    def __getitem__(self, name: str, /) -> Belief: ...
+
+    def __iter__(self) -> Iterator[str]: ...
+
+
+@dataclass(frozen=True)
+class BeliefMeaning:
+    """What names mean where an expectation speaks of beliefs: moments, quantiles, probabilities of members."""
+
+    beliefs: Beliefs
+    variables: Mapping[str, Variable]
 
     def __call__(self, e: tree.Expression) -> Any:
-        posterior = self.posterior
-        if isinstance(e, tree.Name) and e.name in RESULTS:
-            value = getattr(posterior, e.name)
-            if value is None:
-                raise AimError(
-                    [Diagnostic("AIM0802", f"`{e.name}` is not known: the posterior is an approximation", e.span, "expect `elbo` instead")]
-                )
-            return np.asarray(value)
-        if isinstance(e, tree.Call) and len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile", "median"):
+        if not isinstance(e, tree.Call):
+            return None
+        if len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile", "median"):
             subject = e.arguments[0].value
             name, indices = named(subject)
             if name is None:
                 return None
-            if name not in posterior:
-                raise AimError(
-                    [Diagnostic("AIM0803", f"there is no belief in `{name}`", subject.span, "beliefs: " + ", ".join(posterior.names))]
-                )
-            belief = posterior[name]
+            belief = self.belief(name, subject)
             if e.function.name in ("quantile", "median"):
                 q = 0.5 if e.function.name == "median" else float(compute(e.arguments[1].value, self))
                 value = belief.quantile(q)
             else:
                 value = getattr(belief, MOMENTS[e.function.name])
             return self.entry(name, np.asarray(value), indices, subject)
-        if isinstance(e, tree.Call) and e.function.name == "probability":
-            return self.probability(e)
-        return None
+        return self.probability(e) if e.function.name == "probability" else None
+
+    def belief(self, name: str | None, subject: tree.Expression) -> Belief:
+        """The belief of this name. Raises AimError where there is none."""
+        if name is None or name not in self.beliefs:
+            listed = "beliefs: " + ", ".join(self.beliefs)
+            raise AimError([Diagnostic("AIM0803", f"there is no belief in `{subject.span.text}`", subject.span, listed)])
+        return self.beliefs[name]
 
     def entry(self, name: str, value: np.ndarray, indices: tuple[tree.Expression, ...], subject: tree.Expression) -> np.ndarray:
         """The entry of a belief at these indices, numbers or members. Raises AimError where there is none."""
-        axes = self.posterior.plan.bound.model.variables[name].type.axes
+        axes = self.variables[name].type.axes
         place = []
         for k, index in enumerate(indices):
             at = compute(index, self)
-            members = axes[k].set.members if k < len(axes) and axes[k].set is not None else None
+            own = axes[k].set if k < len(axes) else None
+            members = own.members if own is not None else None
             place.append(members.index(at) if isinstance(at, str) and members and at in members else at)
         if len(place) > value.ndim or any(isinstance(i, str) or not 0 <= i < n for i, n in zip(place, value.shape, strict=False)):
             text = f"there is no entry `{subject.span.text}`: the belief has the shape {list(value.shape)}"
@@ -143,9 +151,9 @@ class _Meaning:
         if not isinstance(comparison, tree.Binary) or comparison.operator != "==":
             raise AimError([Diagnostic("AIM0801", "`probability` takes a comparison with a member: `probability(z[0] == 1)`", e.span)])
         name, indices = named(comparison.left)
-        if name is None or name not in self.posterior:
+        if name is None or name not in self.beliefs:
             raise AimError([Diagnostic("AIM0803", "there is no belief in what `probability` names", comparison.left.span)])
-        belief = self.posterior[name]
+        belief = self.beliefs[name]
         p = np.asarray(belief.params["p"])
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
         member = compute(comparison.right, lambda _: None)
@@ -153,24 +161,39 @@ class _Meaning:
         return self.entry(name, p, indices, comparison.left)[..., state]
 
 
-def _expect_belief(item: tree.Expect, posterior: Posterior, lookup: _Meaning) -> list[str]:
+@dataclass(frozen=True)
+class _Meaning(BeliefMeaning):
+    """Of a fit its results too."""
+
+    posterior: Posterior
+
+    def __call__(self, e: tree.Expression) -> Any:
+        if not (isinstance(e, tree.Name) and e.name in RESULTS):
+            return super().__call__(e)
+        value = getattr(self.posterior, e.name)
+        if value is None:
+            text = f"`{e.name}` is not known: the posterior is an approximation"
+            raise AimError([Diagnostic("AIM0802", text, e.span, "expect `elbo` instead")])
+        return np.asarray(value)
+
+
+def expect_belief(item: tree.Expect, meaning: BeliefMeaning) -> list[str]:
+    """`expect theta ~ Beta(4, 2)`: the whole belief, by its parameters."""
     name, indices = named(item.subject)
-    if name is None or name not in posterior:
-        listed = "beliefs: " + ", ".join(posterior.names)
-        raise AimError([Diagnostic("AIM0803", f"there is no belief in `{item.subject.span.text}`", item.subject.span, listed)])
-    belief = posterior[name]
-    family, wanted = _wanted(item, belief, lookup)
+    belief = meaning.belief(name, item.subject)
+    assert name is not None
+    family, wanted = _wanted(item, belief, meaning)
     if belief.family != family:
         return [failure(item, f"expected `{name}` to be a {family}, but it is a {belief.family}")]
-    within = float(compute(item.within, lookup)) if item.within is not None else None
+    within = float(compute(item.within, meaning)) if item.within is not None else None
     messages = []
     for key, value in wanted.items():
-        got = lookup.entry(name, np.asarray(belief.params[key]), indices, item.subject)
+        got = meaning.entry(name, np.asarray(belief.params[key]), indices, item.subject)
         messages += compare(item, f"{key} of {name}", got, np.asarray(value), within)
     return messages
 
 
-def _wanted(item: tree.Expect, belief: Belief, lookup: _Meaning) -> tuple[str, dict[str, Any]]:
+def _wanted(item: tree.Expect, belief: Belief, lookup: BeliefMeaning) -> tuple[str, dict[str, Any]]:
     """The family that is expected and its parameters as results report them, whatever parametrisation was written."""
     if isinstance(item.value, tree.TableLiteral):
         weights = {str(compute(e.key, lambda _: None)): float(compute(e.value, lookup)) for e in item.value.entries}

@@ -153,6 +153,8 @@ def _dot_mark(mark: Mark) -> str:
             return f"[shape=plain, label=<{_labelled(mark.label, 2 * DOT, 13)}>, {tip}]"
         case "input":
             return f"[shape=box, {filled('')}, height=0.4, label={label}, {tip}]"
+        case "action":
+            return f"[shape=box, {filled('')}, height=0.4, penwidth=1.6, label={label}, {tip}]"
         case "deterministic":
             return f"[shape=ellipse, {filled(',dashed')}, width=0.55, height=0.55, margin=0.04, label={label}, {tip}]"
         case _:

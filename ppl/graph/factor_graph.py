@@ -10,62 +10,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from ppl.graph.references import Use, distribution_name, potential_uses, statement_uses
+from ppl.graph.agent_graph import agent_statements, agent_variables
+from ppl.graph.nodes import FactorNode, Observed, VariableNode, numbered
+from ppl.graph.references import Use, agent_uses, distribution_name, potential_uses, statement_uses
 from ppl.semantics import typed
 from ppl.semantics.types import name_type
-from ppl.source.text import Span
 
 if TYPE_CHECKING:
     import networkx
 
     from ppl.graph.bound import BoundModel
-
-Observed = bool | Literal["partly"]
-
-
-@dataclass(frozen=True)
-class VariableNode:
-    """`plates` are the keys of the sets that it is repeated over; an input is in those plates in which it is always indexed."""
-
-    name: str
-    role: Literal["parameter", "input", "random", "deterministic"]
-    type: str  # as it is written: "real[N, D]"
-    plates: tuple[str, ...] = ()
-    observed: Observed = False
-    distribution: str = ""  # of a random variable
-
-    @property
-    def given(self) -> bool:
-        """It has no distribution: a parameter or an input."""
-        return self.role in ("parameter", "input")
-
-    @property
-    def latent(self) -> bool:
-        """Something of it is to be inferred."""
-        return self.role == "random" and self.observed is not True
-
-
-@dataclass(frozen=True)
-class FactorNode:
-    """One statement for its whole plate: a factor of the joint density, or a definition where it is deterministic.
-
-    `parents` are the variables that it mentions, in the order of the text, with the child itself where it refers to an
-    earlier index. A potential has no child.
-    """
-
-    name: str  # unique: "x ~ Normal", "z ~ Normal (2)", "m =", "factor"
-    kind: Literal["random", "deterministic", "potential"]
-    distribution: str
-    child: str
-    parents: tuple[str, ...]
-    plates: tuple[str, ...]
-    span: Span | None = field(default=None, compare=False, repr=False)
-
-    @property
-    def touches(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys((self.child, *self.parents) if self.child else self.parents))
 
 
 @dataclass(frozen=True)
@@ -178,7 +134,7 @@ class FactorGraph:
 # ------------------------------------------------------------------ building
 def build(model: typed.TypedModel, observed: Mapping[str, bool | str] | None = None, sizes: Mapping[str, int] | None = None) -> FactorGraph:
     """The factor graph of a model. `observed` says of random variables True, False or "partly"; `sizes` go by the key of a set."""
-    statements = (*_name_statements(model), *_name_potentials(model))
+    statements = (*_name_statements(model), *_name_potentials(model), *agent_statements(model))
     distributions = {s.child: s.distribution for s in reversed(statements) if s.kind == "random"}
     variables = tuple(
         VariableNode(
@@ -191,6 +147,7 @@ def build(model: typed.TypedModel, observed: Mapping[str, bool | str] | None = N
         )
         for v in model.variables.values()
     )
+    variables = agent_variables(model, variables, statements)
     known = {key: index_set.size for key, index_set in model.sets.items() if index_set.size is not None}
     known |= {key: int(default.value) for key, default in model.sizes.items() if isinstance(default, typed.Constant)}
     return FactorGraph(model.name, variables, statements, _index_names(model), {**known, **(sizes or {})})
@@ -210,11 +167,10 @@ def _name_statements(model: typed.TypedModel) -> tuple[FactorNode, ...]:
         random = isinstance(statement, typed.RandomStatement)
         distribution = distribution_name(statement.distribution) if isinstance(statement, typed.RandomStatement) else ""
         name = f"{statement.variable} ~ {distribution}" if random else f"{statement.variable} ="
-        taken[name] = taken.get(name, 0) + 1
         parents = dict.fromkeys(used for used, _ in statement_uses(statement) if used in model.variables)
         nodes.append(
             FactorNode(
-                name=name if taken[name] == 1 else f"{name} ({taken[name]})",
+                name=numbered(name, taken),
                 kind="random" if random else "deterministic",
                 distribution=distribution,
                 child=statement.variable,
@@ -260,6 +216,8 @@ def _mentions(model: typed.TypedModel) -> Iterator[tuple[dict[str, str], tuple[U
         yield {loop.name: loop.set.key for loop in statement.loops}, statement_uses(statement)
     for potential in model.potentials:
         yield {loop.name: loop.set.key for loop in potential.loops}, potential_uses(potential)
+    for statement in model.agent.statements if model.agent is not None else ():
+        yield {loop.name: loop.set.key for loop in statement.loops}, agent_uses(statement)
 
 
 def _followed_axes(variable: typed.Variable, indices: tuple[typed.TypedExpression, ...], loops: Mapping[str, str]) -> int:
@@ -278,7 +236,8 @@ def _plates(axes: Iterable[typed.Axis]) -> tuple[str, ...]:
 def _index_names(model: typed.TypedModel) -> dict[str, str]:
     """The name that the file first gives to the index of each set."""
     names: dict[str, str] = {}
-    for statement in (*model.statements, *model.potentials):
+    said = model.agent.statements if model.agent is not None else ()
+    for statement in (*model.statements, *model.potentials, *said):
         for loop in statement.loops:
             written = loop.span.text if loop.span is not None else loop.name
             names.setdefault(loop.set.key, written.split(" in ")[0].strip())
@@ -301,12 +260,7 @@ def _variable_lines(graph: FactorGraph) -> str:
 
 
 def _statement_lines(graph: FactorGraph) -> str:
-    rows = []
-    for s in graph.statements:
-        inside = f"({', '.join(s.parents)})"
-        left = {"random": f"{s.child} ~ {s.distribution}", "deterministic": f"{s.child} = ", "potential": "factor "}[s.kind]
-        rows.append((f"{left}{inside}", _plates_text(s.plates)))
-    return _table("factors", rows)
+    return _table("factors", [(s.written, _plates_text(s.plates)) for s in graph.statements])
 
 
 def _state(variable: VariableNode) -> str:

@@ -1,7 +1,8 @@
 """What is drawn of a factor graph: marks, lines and boxes, before anybody says where they stand.
 
 Random and deterministic variables are circles with their name, factors small squares with the distribution beside, what is given
-dots and boxes. Constants, and parameters that no statement mentions, are not drawn.
+dots and boxes. Of an agent, states are circles, actions boxes and outcomes shaded; a state at the next step has a dashed outline, and is
+left out where it stays as it is. Constants, and parameters that no statement mentions, are not drawn.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ppl.graph.factor_graph import FactorGraph, FactorNode, VariableNode
+from ppl.graph.factor_graph import FactorGraph
+from ppl.graph.nodes import FactorNode, VariableNode
 
-Shape = Literal["random", "deterministic", "parameter", "input", "factor"]
+Shape = Literal["random", "deterministic", "parameter", "input", "action", "factor"]
 Shade = Literal["none", "full", "half"]
 
 
@@ -48,9 +50,9 @@ class Picture:
 
 def picture(graph: FactorGraph) -> Picture:
     """The marks, lines and boxes of a factor graph."""
-    mentioned = {name for s in graph.statements for name in s.touches}
+    mentioned = {name for s in graph.statements if not s.stays for name in s.touches}
     marks = {v.name: _variable_mark(v) for v in graph.variables if v.name in mentioned}
-    marks.update({s.name: _factor_mark(s) for s in graph.factors})
+    marks.update({s.name: _factor_mark(s) for s in graph.factors if not s.stays})
     paths = dict.fromkeys(mark.box[:depth] for mark in marks.values() for depth in range(1, len(mark.box) + 1))
     boxes = {path: _box_label(graph, path[-1]) for path in sorted(paths, key=len)}
     return Picture(marks, tuple(_lines(graph)), boxes)
@@ -60,24 +62,32 @@ def _variable_mark(v: VariableNode) -> Mark:
     state = {True: ", observed", "partly": ", partly observed", False: ""}[v.observed]
     law = f" ~ {v.distribution}" if v.distribution else ""
     shade: Shade = {True: "full", "partly": "half", False: "none"}[v.observed]  # type: ignore[assignment]
-    return Mark(v.name, v.role, v.name, v.plates, "full" if v.role == "input" else shade, f"{v.name}{law}: {v.type}{state}")
+    title = f"{v.name}{law}: {v.type}{state}"
+    return Mark(v.name, _shape(v), v.name, v.plates, "full" if v.role == "input" else shade, title)
+
+
+def _shape(v: VariableNode) -> Shape:
+    match v.role:
+        case "state" | "outcome":
+            return "deterministic" if v.ahead else "random"
+        case role:
+            return role
 
 
 def _factor_mark(s: FactorNode) -> Mark:
     where = f", line {s.span.line}" if s.span is not None else ""
-    law = f"{s.child} ~ {s.distribution}" if s.child else s.distribution
-    return Mark(s.name, "factor", s.distribution, s.plates, title=f"{law}({', '.join(s.parents)}){where}")
+    return Mark(s.name, "factor", s.label, s.plates, title=f"{s.written}{where}")
 
 
 def _lines(graph: FactorGraph) -> list[Line]:
     """Causes to factors, factors to their child, if any; causes straight to what is computed from them."""
     order = {v.name: position for position, v in enumerate(graph.variables)}
     lines = []
-    for s in graph.statements:
+    for s in (s for s in graph.statements if not s.stays):
         target = s.child if s.kind == "deterministic" else s.name
         last = order.get(s.child, len(order))
         lines += [Line(p, target, arrow=s.kind == "deterministic", back=order[p] >= last) for p in s.parents]
-        if s.kind == "random":
+        if s.child and s.kind != "deterministic":
             lines.append(Line(s.name, s.child, arrow=True))
     return list(dict.fromkeys(lines))
 

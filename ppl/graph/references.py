@@ -81,6 +81,14 @@ def potential_uses(potential: typed.Potential) -> tuple[Use, ...]:
     return tuple(use for expression in (potential.value, *loop_bounds(potential.loops)) for use in uses(expression))
 
 
+def agent_uses(statement: typed.AgentStatement) -> tuple[Use, ...]:
+    """Of what an agent's statement says, and of where it says it."""
+    right = parts(statement.distribution) if statement.distribution is not None else ()
+    certain = (statement.value,) if statement.value is not None else ()
+    every = (*certain, *right, *statement.indices, *loop_bounds(statement.loops))
+    return tuple(use for expression in every for use in uses(expression))
+
+
 def distribution_name(distribution: Distribution) -> str:
     """`Normal`, `Truncated(Normal)`, `Normal or StudentT` for the arms of a `match`."""
     match distribution:

@@ -42,7 +42,7 @@ def extent(mark: Mark, label_left: bool = False) -> Extent:
     if mark.shape == "parameter":
         return Extent(DOT + 2, DOT + 6 + text_width(mark.label), 9.0)
     half = max(RADIUS, text_width(mark.label) / 2 + 9)
-    return Extent(half, half, RADIUS if mark.shape != "input" else 14.0)
+    return Extent(half, half, 14.0 if mark.shape in ("input", "action") else RADIUS)
 
 
 @dataclass(frozen=True)
@@ -158,5 +158,9 @@ def _levels(picture: Picture) -> dict[str, int]:
                 level[name] = min(level[c] for c in children[name]) - 1
             elif parents[name]:
                 level[name] = max(level[p] for p in parents[name]) + 1
+    for name in names:
+        if not parents[name] and not children[name]:  # it only meets others at a factor without a child: it stands beside them
+            met = {line.target for line in picture.lines if line.source == name}
+            level[name] = max((level[line.source] for line in picture.lines if line.target in met and line.source in level), default=0)
     lowest = min(level.values(), default=0)
     return {name: value - lowest for name, value in level.items()}

@@ -64,7 +64,7 @@ def _mark(mark: Mark, at: Point, label_left: bool) -> Iterator[str]:
             yield _text((x + DOT + 5, y + 4.5), mark.label, "start")
         case _:
             dashed = ' stroke-dasharray="4 3"' if mark.shape == "deterministic" else ""
-            round_ = 3.0 if mark.shape == "input" else size.height
+            round_ = {"input": 3.0, "action": 0.0}.get(mark.shape, size.height)
             corner = f'x="{x - size.left:.1f}" y="{y - size.height:.1f}" width="{2 * size.left:.1f}" height="{2 * size.height:.1f}"'
             yield f'<rect {corner} rx="{round_:.1f}" fill="{fill}"{dashed}/>'
             yield f'<text x="{x:.1f}" y="{y + 4.5:.1f}" text-anchor="middle" fill="{INK}" stroke="none">{escape(mark.label)}</text>'

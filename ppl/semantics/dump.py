@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ppl.catalogue.functions import FUNCTIONS
 from ppl.semantics.typed import (
+    AgentStatement,
     Amortisation,
     Apply,
     Approximation,
@@ -19,6 +20,8 @@ from ppl.semantics.typed import (
     Member,
     Network,
     NetworkCall,
+    Planning,
+    PolicyEntry,
     Potential,
     RandomStatement,
     Select,
@@ -26,12 +29,13 @@ from ppl.semantics.typed import (
     Slice,
     Stack,
     Text,
+    TypedAgent,
     TypedExpression,
     TypedModel,
     Variable,
     VariableReference,
 )
-from ppl.semantics.types import name_type
+from ppl.semantics.types import anonymous_set, name_type
 
 _NAMED_OPERATORS = ("not", "and", "or")
 
@@ -39,11 +43,13 @@ _NAMED_OPERATORS = ("not", "and", "or")
 def dump_model(model: TypedModel) -> str:
     """The model, a line for each set, variable, statement and approximation."""
     lines = [f"{model.kind} {model.name}"]
-    lines += [f"  set {_set(index_set, model)}" for index_set in model.sets.values()]
-    lines += [f"  {_variable(variable)}" for variable in model.variables.values()]
+    lines += [f"  set {_set(index_set, model)}" for index_set in model.sets.values() if index_set != anonymous_set(None)]
+    roles = model.agent.roles if model.agent is not None else {}
+    lines += [f"  {_variable(variable, roles.get(name, variable.role))}" for name, variable in model.variables.items()]
     for statement in model.statements:
         lines += [f"  {line}" for line in _statement(statement)]
     lines += [f"  {_potential(potential)}" for potential in model.potentials]
+    lines += [f"  {line}" for line in _agent(model.agent, model)] if model.agent is not None else []
     lines += [f"  network {_network(network)}" for network in model.networks.values()]
     lines += [f"  {_approximation(approximation)}" for approximation in model.approximations]
     lines += [f"  cannot run yet: {diagnostic.message}" for diagnostic in model.unsupported]
@@ -63,24 +69,69 @@ def _set(index_set: IndexSet, model: TypedModel) -> str:
     return f"{index_set.key} = {index_set.low}..{bound}" if bound else f"{index_set.key} (size from the data)"
 
 
-def _variable(variable: Variable) -> str:
+def _variable(variable: Variable, role: str) -> str:
     plates = f" ({variable.plates} plate{'s' if variable.plates != 1 else ''})" if variable.plates else ""
     default = f" = {text(variable.default)}" if variable.default is not None else ""
-    return f"{variable.role} {variable.name}: {name_type(variable.type)}{plates}{default}"
+    return f"{role} {variable.name}: {name_type(variable.type)}{plates}{default}"
 
 
 def _statement(statement: RandomStatement | DeterministicStatement) -> list[str]:
-    indices = f"[{', '.join(map(text, statement.indices))}]" if statement.indices else ""
-    loops = " ".join(f"for {_loop(loop)}" for loop in statement.loops)
-    head = f"{loops}: {statement.variable}{indices}" if loops else f"{statement.variable}{indices}"
+    head = f"{_loops(statement.loops)}{statement.variable}{_indices(statement.indices)}"
     if isinstance(statement, RandomStatement):
         return [f"{head} ~ {distribution_text(statement.distribution)}"]
     return [f"{head} = {text(statement.value)}"]
 
 
+def _indices(indices: tuple[TypedExpression, ...]) -> str:
+    return f"[{', '.join(map(text, indices))}]" if indices else ""
+
+
+def _loops(loops: tuple[Loop, ...]) -> str:
+    """`for k in K for n in N: ` before a statement."""
+    return " ".join(f"for {_loop(loop)}" for loop in loops) + ": " if loops else ""
+
+
 def _potential(potential: Potential) -> str:
-    loops = " ".join(f"for {_loop(loop)}" for loop in potential.loops)
-    return f"{loops}: factor {text(potential.value)}" if loops else f"factor {text(potential.value)}"
+    return f"{_loops(potential.loops)}factor {text(potential.value)}"
+
+
+def _agent(agent: TypedAgent, model: TypedModel) -> list[str]:
+    """What makes a model an agent, a line for each statement."""
+    lines = [_said(statement) for statement in agent.statements]
+    actions = [model.variables[name].type.member_of for name, role in agent.roles.items() if role == "action"]
+    if agent.habit is not None:
+        weights = (f"{_policy(e, actions)}: {text(e.weight)}" for e in agent.habit if e.weight is not None)
+        lines.append(f"habit policy ~ {{{', '.join(weights)}}}")
+    if agent.planning is not None:
+        lines.append(_planning(agent.planning, actions))
+    return lines
+
+
+def _said(statement: AgentStatement) -> str:
+    time = f" at {statement.time}" if statement.time is not None else ""
+    head = f"{_loops(statement.loops)}{statement.role} {statement.variable}{_indices(statement.indices)}{time}"
+    if statement.value is not None:
+        return f"{head} = {text(statement.value)}"
+    assert statement.distribution is not None
+    return f"{head} ~ {distribution_text(statement.distribution)}"
+
+
+def _planning(planning: Planning, actions: list[IndexSet | None]) -> str:
+    options = [f"{name} = {text(value)}" for name, value in planning.options.items()]
+    if planning.policies is not None:
+        options.append(f"policies = [{', '.join(_policy(entry, actions) for entry in planning.policies)}]")
+    budget = f" subject to {text(planning.budget)}" if planning.budget is not None else ""
+    return f"plan {', '.join(planning.actions)} by efe({', '.join(options)}){budget}"
+
+
+def _policy(entry: PolicyEntry, actions: list[IndexSet | None]) -> str:
+    """`[cue, left]`: policies are written out where there is one action."""
+    own = actions[0]
+    return f"[{', '.join(_member(own, ordinal) for ordinal in entry.actions)}]" if own is not None else str(list(entry.actions))
+
+
+def _member(index_set: IndexSet, ordinal: int) -> str:
+    return index_set.members[ordinal] if index_set.members else str(index_set.low + ordinal)
 
 
 def _network(network: Network) -> str:

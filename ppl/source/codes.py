@@ -97,7 +97,7 @@ CODES: dict[str, str] = {
     "AIM0410": "two transitions, preferences or habits of the same",
     "AIM0411": "a learnt table that is mixed with others",
     "AIM0412": "a random variable of an agent without a value",
-    "AIM0413": "a record that does not fit its agent",
+    "AIM0413": "a record or an environment that does not fit its agent",
     "AIM0414": "an action that nothing tells",
     "AIM0415": "plans that are too many",
     "AIM0416": "an agent that does not plan",

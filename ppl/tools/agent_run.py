@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 DEFAULT_STEPS = 10
 MOST_SHOWN = 4  # members of a belief
+MOST_ROWS = 40  # of a learnt table
+CERTAIN = 0.9995  # a belief that is shown by its member alone
 
 
 def run_agent(inputs: Inputs, *, seed: int, steps: int | None, where: dict[str, Any]) -> tuple[Trace, str]:
@@ -44,28 +46,65 @@ def show(trace: Trace, told: str, doc: str | None) -> str:
     from ppl.agents.report import cautions
 
     network = trace.program.network
+    hidden = _hidden(trace)
     lines = [heading(network.model.name, doc), told, ""]
-    lines += _table([_header(trace), *(_row(trace, t) for t in range(trace.steps))])
+    lines += _table([_header(trace, hidden), *(_row(trace, t, hidden) for t in range(trace.steps))])
     learnt = trace.beliefs_at(trace.steps - 1)
-    for name, table in network.learnt.items():
-        counts = next(iter(learnt[name].params.values())) if not table.pair else np.stack(list(learnt[name].params.values()), axis=-1)
-        lines += ["", f"{name}: {learnt[name].family} with {np.array2string(np.asarray(counts), precision=4, threshold=40)}"]
+    for name in network.learnt:
+        lines += ["", f"{name}, {learnt[name].family}: what was learnt, as counts", *_table(_counts(trace, name, learnt[name]))]
     total = float(np.sum(trace.told.free_energy[0]))
     lines += ["", f"free energy {number(total, digits=7)} nats in all; seed {trace.seed}"]
     lines += [f"{click.style('warning:', fg='yellow')} {text}" for text in cautions(trace)]
     return "\n".join(lines)
 
 
-def _header(trace: Trace) -> list[str]:
+def _hidden(trace: Trace) -> list[int]:
+    """The states whose truth is known here and was not clear to the agent at every step."""
+    if not trace.told.states.shape[-1]:
+        return []
+    unclear = []
+    for k, f in enumerate(trace.program.network.states):
+        true = np.take_along_axis(trace.told.beliefs[f.name][0], trace.told.states[0, :, k, None].astype(int), axis=-1)
+        if (true < CERTAIN).any():
+            unclear.append(k)
+    return unclear
+
+
+def _counts(trace: Trace, name: str, belief: Any) -> list[list[str]]:
+    """A row for each distribution that is learnt, a column for each member that it tells of."""
+    network = trace.program.network
+    table, variable = network.learnt[name], network.model.variables[name]
+    if table.pair:
+        columns, rows = list(belief.params), np.stack([np.ravel(p) for p in belief.params.values()], axis=-1)
+    else:
+        rows = np.asarray(belief.params["concentration"]).reshape(-1, np.shape(belief.params["concentration"])[-1])
+        columns = list(_told_of(network, name) or map(str, range(rows.shape[-1])))
+    plates = [axis.set.members if axis.set is not None else None for axis in variable.type.axes[: variable.plates]]
+    places = list(np.ndindex(*table.shape))
+    labels = [", ".join(m[i] if m else str(i) for m, i in zip(plates, place, strict=True)) for place in places]
+    shown = [[label, *(number(float(x)) for x in row)] for label, row in zip(labels[:MOST_ROWS], rows, strict=False)]
+    left = [[f"… {len(labels) - MOST_ROWS} more", *("" for _ in columns)]] if len(labels) > MOST_ROWS else []
+    return [["", *columns], *shown, *left]
+
+
+def _told_of(network: Any, name: str) -> tuple[str, ...]:
+    """The members that a learnt table is about: those of a state or an outcome whose statement reads it."""
+    tables = (*network.initial.values(), *network.transitions.values(), *network.observations.values())
+    return next((network.factor[t.child].members for t in tables if name in t.rows), ())
+
+
+def _header(trace: Trace, hidden: list[int]) -> list[str]:
     network = trace.program.network
     plans = ["expected free energy", "does"] if trace.program.options is not None else ["done"] if network.actions else []
-    return ["step", *(f.name for f in network.outcomes), *(f"believes {f.name}" for f in network.states), "free energy", *plans]
+    true = (f"true {network.states[k].name}" for k in hidden)
+    return ["step", *(f.name for f in network.outcomes), *true, *(f"believes {f.name}" for f in network.states), "free energy", *plans]
 
 
-def _row(trace: Trace, t: int) -> list[str]:
+def _row(trace: Trace, t: int, hidden: list[int]) -> list[str]:
     network, told = trace.program.network, trace.told
     row = [str(t)]
     row += [f.members[k] if k >= 0 else "–" for f, k in zip(network.outcomes, told.seen[0, t], strict=True)]
+    row += [network.states[k].members[told.states[0, t, k]] for k in hidden]
     row += [_belief(f.members, told.beliefs[f.name][0, t]) for f in network.states]
     row.append(number(float(told.free_energy[0, t])))
     if trace.program.options is not None:
@@ -99,7 +138,7 @@ def _actions(names: list[str], members: list[str]) -> str:
 def _belief(members: tuple[str, ...], p: np.ndarray) -> str:
     """The most probable members with their probabilities; one that is certain by its name alone."""
     order = [k for k in np.argsort(-p, kind="stable")[:MOST_SHOWN] if p[k] >= 0.005]
-    if p[order[0]] > 0.9995:
+    if p[order[0]] > CERTAIN:
         return members[order[0]]
     more = " …" if p[order].sum() < 0.985 else ""
     return ", ".join(f"{members[k]} {p[k]:.2f}" for k in order) + more

@@ -73,7 +73,8 @@ def explain(
         case "graph":
             text = str(_graph(inputs))
         case _ if inputs.model.typed.kind == "agent":
-            text = str(inputs.model.explain(inputs.mapping, datasets=inputs.datasets, **inputs.by_name))
+            account: Any = inputs.model.explain(inputs.mapping, datasets=inputs.datasets, **inputs.by_name)
+            text = str(account) if stage == "plan" else account.program_text()
         case _:
             plan = inputs.model.explain(
                 inputs.mapping, datasets=inputs.datasets, engine=engine, approximation=approximation, **inputs.by_name

@@ -73,7 +73,29 @@ model chain:
         z[t + 1] ~ Normal(z[t], 1)
         y[t] ~ Normal(z[t + 1], 1)
 """
-ALL = {"coin": COIN, "regression": REGRESSION, "mixture": MIXTURE, "naive_bayes": NAIVE_BAYES, "apart": APART, "chain": CHAIN}
+AGENT = """
+type Arm = {a, b}
+agent bandit(gain = 2):
+    for k in Arm: wins[k] ~ Dirichlet([1, 1])
+    observe result: {win, lose} ~ Categorical(wins[arm])
+    state arm: Arm = a
+    state side: {l, r} ~ Categorical([0.5, 0.5])
+    action pull: Arm
+    next arm = pull
+    next side = side
+    prefer result ~ softmax({win: gain, lose: 0})
+    habit pull ~ {a: 0.7, b: 0.3}
+    plan pull by efe(horizon = 2)
+"""
+ALL = {
+    "coin": COIN,
+    "regression": REGRESSION,
+    "mixture": MIXTURE,
+    "naive_bayes": NAIVE_BAYES,
+    "apart": APART,
+    "chain": CHAIN,
+    "bandit": AGENT,
+}
 
 
 def graph_of(text: str, **given) -> FactorGraph:
@@ -215,7 +237,7 @@ def test_factors_stand_above_their_child_and_below_its_causes(any_graph):
 def test_svg_needs_nothing_installed(any_graph, no_graphviz):
     root = ElementTree.fromstring(any_graph.to_svg())
     kinds = [e.get("class") for e in root.iter() if e.get("class")]
-    assert kinds.count("factor") == len(any_graph.factors)
+    assert kinds.count("factor") == sum(not factor.stays for factor in any_graph.factors)
     assert any_graph._repr_svg_() == any_graph.to_svg()
 
 
@@ -291,3 +313,51 @@ def test_a_potential_is_drawn_below_what_it_touches():
     points = layout(drawn).points
     assert points["factor"][1] > points["s"][1]
     assert points["s ~ Bernoulli"][1] < points["s"][1]
+
+
+# ------------------------------------------------------------------ agents
+def test_an_agent_is_two_steps_of_time() -> None:
+    assert (
+        str(graph_of(AGENT))
+        == """factor graph of bandit
+plates
+  Arm  = 2
+variables
+  gain       parameter  real
+  arm        state      Arm
+  side       state      {l, r}
+  pull       action     Arm
+  wins       random     simplex[Arm, 2]  for Arm  latent
+  result     outcome    {win, lose}
+  next arm   state      Arm
+  next side  state      {l, r}
+factors
+  wins ~ Dirichlet()                  for Arm
+  result ~ Categorical(wins, arm)
+  arm at 0 = ()
+  side at 0 ~ Categorical()
+  next arm = (pull)
+  next side = (side)
+  prefer ~ Categorical(result, gain)
+  habit ~ Categorical(pull)
+  plan by efe(pull)"""
+    )
+
+
+def test_a_picture_of_an_agent_leaves_out_what_stays() -> None:
+    drawn = picture(graph_of(AGENT))
+    shapes = {name: (mark.shape, mark.shade) for name, mark in drawn.marks.items() if mark.shape != "factor"}
+    assert shapes == {
+        "gain": ("parameter", "none"),
+        "arm": ("random", "none"),
+        "side": ("random", "none"),
+        "pull": ("action", "none"),
+        "wins": ("random", "none"),
+        "result": ("random", "full"),
+        "next arm": ("deterministic", "none"),
+    }
+    assert {m.label for m in drawn.marks.values() if m.shape == "factor"} == {"=", "Categorical", "Dirichlet", "prefer", "habit", "plan"}
+    pairs = {(line.source, line.target) for line in drawn.lines}
+    assert ("pull", "next arm =") in pairs
+    assert ("next arm =", "next arm") in pairs
+    assert not any(line.back for line in drawn.lines)

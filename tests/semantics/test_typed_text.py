@@ -140,3 +140,44 @@ model m:
     assert "random x.bias: real[N] (1 plate)" in lines
     assert "for n in N: x[n] ~ Normal(mean = (20 + x.bias[n]), sd = 2)" in lines
     assert "deterministic shift: real[N]" in lines
+
+
+def test_an_agent_says_all_that_makes_it_one() -> None:
+    assert (
+        text_of(
+            """
+type Arm = {a, b}
+agent m(gain = 2):
+    state arm: Arm = a
+    state side: {l, r} ~ Categorical([0.5, 0.5])
+    action pull: Arm
+    next arm = pull
+    next side = side
+    for k in Arm: wins[k] ~ Dirichlet([1, 1])
+    observe result: {win, lose} ~ Categorical(wins[arm])
+    prefer result ~ softmax({win: gain * t, lose: 0})
+    habit pull ~ {a: 0.7, b: 0.3}
+    plan pull by efe(horizon = 2, policies = [[a, b], [b, b]])
+"""
+        )
+        == """agent m
+  set Arm = {a, b}
+  set {l, r}
+  set {win, lose}
+  parameter gain: real = 2
+  state arm: Arm
+  state side: {l, r}
+  action pull: Arm
+  outcome result: {win, lose}
+  random wins: simplex[Arm, 2] (1 plate)
+  for k in Arm: wins[k] ~ Dirichlet(concentration = [1, 1])
+  initial arm = a
+  initial side ~ Categorical(p = [0.5, 0.5])
+  next arm = pull
+  next side = side
+  observe result ~ Categorical(p = wins[arm])
+  prefer result at t ~ Categorical(p = softmax([(gain * t), 0]))
+  habit pull ~ Categorical(p = [0.7, 0.3])
+  plan pull by efe(horizon = 2, policies = [[a, b], [b, b]])
+"""
+    )
