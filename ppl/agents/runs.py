@@ -20,9 +20,15 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 
 def run(
-    program: AgentProgram, environment: Any, *, where: Mapping[str, Any], steps: int, episodes: int, seed: int, **options: Any
+    program: AgentProgram, environment: Any, *, where: Mapping[str, Any], steps: int, episodes: int, seed: int, choose: str, **options: Any
 ) -> Trace:
     """A trace of so many steps. Raises `AimError` where something happens that the agent holds impossible."""
+    if choose not in ("best", "drawn"):
+        raise AimError([Diagnostic("AIM0122", f"an action is chosen as the best one or drawn, not as {choose!r}", None, 'write "drawn"')])
+    options["drawn"] = choose == "drawn"
+    if options["drawn"] and program.options is not None and program.budget is not None:
+        text = f"the actions of `{program.network.model.name}` share a budget, which drawing them one by one would not keep"
+        raise AimError([Diagnostic("AIM0122", text, program.network.model.span, 'leave choose = "drawn" out')])
     if steps < 1 or episodes < 1:
         raise AimError([Diagnostic("AIM0122", f"an agent runs for 1 step or more, not {min(steps, episodes)}", None)])
     if environment is not None:
@@ -39,11 +45,11 @@ def run(
 def replay(program: AgentProgram, datasets: Sequence[Dataset], *, seed: int = 0) -> Trace:
     """The agent on a record; where it holds no action, the agent's own choice happens."""
     record = read_record(program.network, datasets)
-    if program.options is None and len(record.done) > 1 and (record.done[:-1] < 0).any():
-        k = int(np.argmax((record.done[:-1] < 0).any(axis=0)))
+    if program.options is None and record.unsaid.any():
+        k = int(np.argmax(record.unsaid.any(axis=(0, 1))))
         text = f"the record does not say what `{program.network.actions[k].name}` was at every step, and the agent has no plan to choose it"
         raise AimError([Diagnostic("AIM0414", text, None, "give it at every step but the last", where=datasets[0].name)])
-    told, whole = run_loop(program, RecordWorld(record), steps=record.steps, seed=seed)
+    told, whole = run_loop(program, RecordWorld(record), steps=record.steps, episodes=record.episodes, seed=seed)
     return _checked(Trace(program, told, whole, seed))
 
 
@@ -62,7 +68,15 @@ def _checked(trace: Trace) -> Trace:
 
 # ------------------------------------------------------------------ environments
 def _in_environment(
-    program: AgentProgram, environment: Any, *, steps: int, episodes: int, seed: int, rates: Any = (1.0, 1.0), dtype: Any = np.float64
+    program: AgentProgram,
+    environment: Any,
+    *,
+    steps: int,
+    episodes: int,
+    seed: int,
+    drawn: bool,
+    rates: Any = (1.0, 1.0),
+    dtype: Any = np.float64,
 ) -> Trace:
     """Episodes one after another in a Gymnasium environment; one that ends early is filled with steps in which nothing is seen."""
     network = program.network
@@ -73,14 +87,16 @@ def _in_environment(
         for step in range(steps):
             mind = mind.perceive(**_outcomes(network, observed))
             plan = mind.plan()
-            rows.append(_row(program, mind, plan))
-            mind = mind.did(**plan.action)
+            action = mind.act(plan, seed=seed * 7919 + episode) if drawn else plan.action
+            rows.append(_row(program, mind, plan, action))
+            mind = mind.did(**action)
             if step + 1 == steps:
                 break
-            observed, _, terminated, truncated, _ = environment.step(_to_environment(environment, network, plan.action))
+            observed, _, terminated, truncated, _ = environment.step(_to_environment(environment, network, action))
             if terminated or truncated:
                 mind = mind.perceive(**_outcomes(network, observed))
-                rows.append(_row(program, mind, mind.plan()))
+                plan = mind.plan()
+                rows.append(_row(program, mind, plan, plan.action))
                 break
         told.append(rows)
     longest = max(map(len, told))
@@ -126,11 +142,11 @@ def _to_environment(environment: Any, network: Any, action: dict[str, str]) -> A
     return values[0] if len(values) == 1 else np.array(values)
 
 
-def _row(program: AgentProgram, mind: Mind, plan: Any) -> Step:
-    _, done = one_step(program.network, plan.action)
+def _row(program: AgentProgram, mind: Mind, plan: Any, action: Mapping[str, str]) -> Step:
+    (_, chosen), (_, done) = one_step(program.network, plan.action), one_step(program.network, action)
     marginals = {n: np.asarray(v) for n, v in with_precision(mind.dtype, program.marginals)(mind.memory).items()}
     learnt = {n: np.asarray(v) for n, v in mind.memory.learnt.items()}
-    return Step(np.zeros(0, int), mind.past[-1].seen, done, done, marginals, learnt, np.asarray(mind.free_energy), plan.planned)
+    return Step(np.zeros(0, int), mind.past[-1].seen, done, chosen, marginals, learnt, np.asarray(mind.free_energy), plan.planned)
 
 
 def _nothing(row: Step) -> Step:
