@@ -136,9 +136,7 @@ def _refuse_untold(behaviour: Behaviour, where: str) -> None:
         text = f"`{model.name}` has no plan: nothing says how its actions come about"
         raise AimError([Diagnostic("AIM0416", text, model.span, f"write plan {names} by efe(horizon = 1)")])
     if program.budget is not None:
-        text = (
-            f"the actions of `{model.name}` share a budget, so that the choice of one depends on the others: they have no likelihood here"
-        )
+        text = f"the actions of `{model.name}` share a budget, and choices that depend on each other have no likelihood here"
         raise AimError([Diagnostic("AIM0510", text, model.span, "leave `subject to` out")])
     if program.perception.layout.split:
         text = f"`{model.name}` believes too many joint states to be exact, and through its approximation no derivatives go"
