@@ -157,7 +157,7 @@ def _refuse_untold(behaviour: Behaviour, where: str) -> None:
 def _refuse_impossible(behaviour: Behaviour, network: AgentNetwork, told: Sequence[Told]) -> None:
     """Raises `AimError` at the first step that is impossible whatever values were tried."""
     record = behaviour.record
-    never_seen = np.stack([~np.isfinite(np.asarray(t.free_energy)) for t in told]).all(axis=0)
+    never_seen: np.ndarray = np.asarray(np.stack([~np.isfinite(np.asarray(t.free_energy)) for t in told]).all(axis=0))
     never_done = np.stack([np.isneginf(np.asarray(t.log_probability)) for t in told]).all(axis=0)
     wrong = never_seen | never_done
     if not wrong.any():

@@ -35,7 +35,7 @@ class Record:
     @property
     def unsaid(self) -> np.ndarray:
         """Which actions are not told though something was seen or done after them: episodes × steps × actions."""
-        told = np.concatenate([~_unknown(self.seen), ~_unknown(self.done)], axis=-1).any(axis=-1)
+        told: np.ndarray = np.asarray(np.concatenate([~_unknown(self.seen), ~_unknown(self.done)], axis=-1).any(axis=-1))
         later: np.ndarray = np.cumsum(told[:, ::-1], axis=1)[:, ::-1] - told
         return _unknown(self.done) & np.expand_dims(later > 0, -1)
 
