@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ppl.semantics.check import check
 from ppl.semantics.submodels import parameter_order
@@ -387,13 +387,15 @@ class Agent(Model):
         where: Mapping[str, Any] | None = None,
         learning_rate: float = 1.0,
         forgetting: float = 1.0,
+        choose: Literal["best", "drawn"] = "best",
         dtype: Any = None,
         datasets: Sequence[Dataset] = (),
         **parameters: Any,
     ) -> Trace:
         """The agent acting for so many steps: in its own model, compiled as one program, or in a Gymnasium environment.
 
-        `where` gives states of its own world at the beginning, and the true tables of those that it learns.
+        `where` gives states of its own world at the beginning, and the true tables of those that it learns. `choose = "drawn"` draws
+        each action by its probability, as people and animals do; otherwise the most probable one is done.
         """
         import numpy as np
 
@@ -401,7 +403,7 @@ class Agent(Model):
         from ppl.agents.runs import run
 
         told = {"rates": rates(learning_rate, forgetting), "dtype": dtype or np.float64}
-        options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, **told}
+        options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, "choose": choose, **told}
         return run(self.program(datasets=datasets, **parameters), environment, where=dict(where or {}), **options)
 
     def replay(self, data: Any = None, *, datasets: Sequence[Dataset] = (), seed: int = 0, **values: Any) -> Trace:
@@ -409,14 +411,97 @@ class Agent(Model):
 
         Where the record holds no action, the agent's own choice happens.
         """
-        from ppl.agents.record import apart
         from ppl.agents.runs import replay
+
+        records, others = self._apart(data, datasets, values)
+        return replay(self.program(datasets=others), records, seed=seed)
+
+    def _apart(self, data: Any, datasets: Sequence[Dataset], values: Mapping[str, Any]) -> tuple[list[Dataset], list[Dataset]]:
+        """What is given of the record, and what of parameters, inputs and sizes."""
+        from ppl.agents.record import apart
         from ppl.graph.dataset import from_mapping
         from ppl.graph.readers import as_dataset
 
-        given = [*datasets, *([] if data is None else [as_dataset(data)]), from_mapping(values, "")]
-        records, others = apart(self.typed, given)
-        return replay(self.program(datasets=others), records, seed=seed)
+        return apart(self.typed, [*datasets, *([] if data is None else [as_dataset(data)]), from_mapping(values, "")])
+
+    # ------------------------------------------------------------ behaviour
+    def fit(  # type: ignore[override]
+        self,
+        data: Any = None,
+        *,
+        engine: str | None = None,
+        seed: int = 0,
+        dtype: Any = None,
+        iterations: int | None = None,
+        tolerance: float | None = None,
+        restarts: int | None = None,
+        approximation: str | None = None,
+        learning_rate: float = 1.0,
+        forgetting: float = 1.0,
+        progress: Any = None,
+        datasets: Sequence[Dataset] = (),
+        **values: Any,
+    ) -> Posterior:
+        """The posterior of the agent's parameters given a record of what it saw and did, by `nuts` (unless said), `svi` or `laplace`.
+
+        Parameters are the random variables that are no learnt tables. A record is a list of steps, or a list of episodes, each of which
+        begins anew. The likelihood is the product of the probabilities of the recorded actions given all that was seen and done before;
+        what was seen is given. Samplers tell no `progress`. Raises `AimError` where the agent, the record or the engine do not fit.
+        """
+        from ppl.agents.fitting import fit
+        from ppl.agents.options import rates
+
+        records, others = self._apart(data, datasets, values)
+        options = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
+        chosen, bound = self.approximation(approximation), self.bind(datasets=others)
+        posterior, behaviour = fit(
+            bound, records, engine=engine, approximation=chosen, rates=rates(learning_rate, forgetting), options=options
+        )
+        return replace(posterior, questions=self._questions(bound, behaviour))
+
+    def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
+        return replace(posterior, questions=self._questions(bound, None))
+
+    def _questions(self, bound: BoundModel, behaviour: Any) -> Any:
+        from ppl.agents.fitting import AgentQuestions
+
+        return AgentQuestions(bound, self._fitter(None, None, {}), self._written, behaviour)
+
+    def unknown(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> tuple[str, ...]:
+        """The parameters that are not given: the agent acts once they are, or `fit` infers them from its behaviour."""
+        from ppl.agents.fitting import unknown_of
+
+        return unknown_of(self.bind(datasets=self._apart(data, datasets, values)[1]))
+
+    def log_density(self, data: Any = None, **values: Any) -> float:
+        """The log density in nats of the parameters, all of which are given, and of the recorded actions, where there are some."""
+        from ppl.agents.fitting import log_density
+
+        records, others = self._apart(data, (), values)
+        return log_density(self.bind(datasets=others), records)
+
+    def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
+        """The parameters of the agent with a record of its behaviour as a NumPyro callable: the behaviour is its factor `beside`."""
+        from ppl.agents.fitting import to_numpyro
+
+        records, others = self._apart(data, datasets, values)
+        return to_numpyro(self.bind(datasets=others), records)
+
+    def do(self, **values: Any) -> Model:
+        """The agent with these parameters set by intervention."""
+        roles = self.typed.agent.roles if self.typed.agent is not None else {}
+        for name in (n for n in values if n in roles):
+            text = f"`{name}` belongs to what `{self.name}` goes through ({roles[name]}): only parameters are set by `do`"
+            hint = f"run(where={{...}}) sets states, perceive({name}=…) tells what happened"
+            raise AimError([Diagnostic("AIM0605", text, None, hint)])
+        return super().do(**values)
+
+    def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
+        """Prior draws of the parameters of the agent, `n` first; `run` gives what it would do."""
+        from ppl.agents.fitting import fittable
+        from ppl.engines.sampling import prior_draws
+
+        return prior_draws(fittable(self.bind(datasets=datasets, **values)).prior, n, seed=seed)
 
     def explain(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> AgentAccount:  # type: ignore[override]
         """How the agent believes and plans, and why. `str()` is what `ppl explain` prints."""

@@ -25,7 +25,15 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 
 def run_in(
-    program: AgentProgram, environment: Any, *, steps: int, episodes: int, seed: int, rates: Any = (1.0, 1.0), dtype: Any = np.float64
+    program: AgentProgram,
+    environment: Any,
+    *,
+    steps: int,
+    episodes: int,
+    seed: int,
+    drawn: bool = False,
+    rates: Any = (1.0, 1.0),
+    dtype: Any = np.float64,
 ) -> Trace:
     """Episodes one after another, each with a fresh mind; one that ends early is filled with steps in which nothing is seen.
 
@@ -34,7 +42,7 @@ def run_in(
     _check_actions(program.network, getattr(environment, "action_space", None))
     told, paid = [], []
     for episode in range(episodes):
-        rows, rewards = _episode(Mind(program, seed, rates, dtype), environment, steps, seed + episode)
+        rows, rewards = _episode(Mind(program, seed, rates, dtype), environment, steps, seed + episode, drawn=drawn)
         told.append(rows)
         paid.append(rewards)
     longest = max(map(len, told))
@@ -44,7 +52,7 @@ def run_in(
     return Trace(program, jax.tree.map(lambda *x: np.stack(x), *stacked), True, seed, rewards)
 
 
-def _episode(mind: Mind, environment: Any, steps: int, seed: int) -> tuple[list[Step], list[float]]:
+def _episode(mind: Mind, environment: Any, steps: int, seed: int, *, drawn: bool) -> tuple[list[Step], list[float]]:
     """What each step left behind, and what was paid with its observation."""
     network, space = mind.program.network, getattr(environment, "observation_space", None)
     observed, _ = environment.reset(seed=seed)
@@ -52,11 +60,12 @@ def _episode(mind: Mind, environment: Any, steps: int, seed: int) -> tuple[list[
     for step in range(steps):
         mind = mind.saw(places_seen(network, observed, space))
         plan = mind.plan()
-        rows.append(_row(mind, plan, ended=over))
+        action = mind.act(plan, seed=seed) if drawn else plan.action
+        rows.append(_row(mind, plan, action, ended=over))
         if over or step + 1 == steps:
             break
-        mind = mind.did(**plan.action)
-        observed, reward, terminated, truncated, _ = environment.step(_to_environment(environment, network, plan.action))
+        mind = mind.did(**action)
+        observed, reward, terminated, truncated, _ = environment.step(_to_environment(environment, network, action))
         rewards.append(float(reward))
         over = bool(terminated or truncated)
     return rows, rewards
@@ -149,10 +158,10 @@ def _to_environment(environment: Any, network: AgentNetwork, action: Mapping[str
 
 
 # ------------------------------------------------------------------ what is told
-def _row(mind: Mind, plan: PolicyPlan, *, ended: bool) -> Step:
+def _row(mind: Mind, plan: PolicyPlan, action: Mapping[str, str], *, ended: bool) -> Step:
     program = mind.program
-    _, chosen = one_step(program.network, plan.action)
-    done = np.full_like(chosen, -1) if ended else chosen
+    (_, chosen), (_, done) = one_step(program.network, plan.action), one_step(program.network, action)
+    done = np.full_like(chosen, -1) if ended else done
     marginals = {n: np.asarray(v) for n, v in with_precision(mind.dtype, program.marginals)(mind.memory).items()}
     learnt = {n: np.asarray(v) for n, v in mind.memory.learnt.items()}
     return Step(np.zeros(0, int), mind.past[-1].seen, done, chosen, marginals, learnt, np.asarray(mind.free_energy), plan.planned)

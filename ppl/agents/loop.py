@@ -12,6 +12,7 @@ import numpy as np
 
 from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram, Planned, Valued
 from ppl.agents.worlds import World
+from ppl.arrays.streams import stream
 from ppl.engines.precision import with_precision
 
 MOST_KEPT = 20_000_000  # numbers of plans that a trace keeps
@@ -38,26 +39,27 @@ class Loop:
     whole_plans: bool = True
     followed: int | None = None
 
-    def run(self, numbers: Any, preferences: Mapping[str, Any], given: Any, steps: Any) -> Step:
-        """All steps of one episode, with a leading axis of steps."""
+    def run(self, numbers: Any, preferences: Mapping[str, Any], given: Any, steps: Any, chances: Any = None) -> Step:
+        """All steps of one episode, with a leading axis of steps. With `chances`, a random number for each part, actions are drawn."""
         network = self.program.network
         blank = jax.tree.map(jnp.asarray, self.program.perception.blank(numbers.counts))
         carry = (self.world.begin(given), blank, jnp.zeros(len(network.actions), int))
         count = jax.tree.leaves(steps)[0].shape[0]
-        _, told = jax.lax.scan(lambda c, at: self._step(numbers, preferences, c, *at), carry, (jnp.arange(count), steps))
+        _, told = jax.lax.scan(lambda c, at: self._step(numbers, preferences, c, *at), carry, (jnp.arange(count), steps, chances))
         return told
 
-    def _step(self, numbers: Any, preferences: Mapping[str, Any], carry: Any, step: Any, now: Any) -> tuple[Any, Step]:
+    def _step(self, numbers: Any, preferences: Mapping[str, Any], carry: Any, step: Any, now: Any, chances: Any) -> tuple[Any, Step]:
         program, (state, memory, action) = self.program, carry
         seen = self.world.observe(state, now)
         memory, free_energy = program.advance(numbers, memory, action, seen, step == 0, self.rates)
         planned = Planned((), jnp.full(len(program.network.actions), -1), jnp.zeros(0))
         if program.options is not None:
-            ahead = {n: _window(v, step, program.horizon) for n, v in preferences.items()}
+            ahead = {n: window(v, step, program.horizon) for n, v in preferences.items()}
             planned = program.plan(numbers, memory, ahead, self.followed)
         chosen = planned.action
         done = self.world.done(now)
-        action = jnp.where(done >= 0, done, chosen)
+        own = program.drawn(planned.parts, chances) if chances is not None and planned.parts else chosen
+        action = jnp.where(done >= 0, done, own)
         truth, marginals = self.world.states(state), program.marginals(memory)
         told = Step(truth, seen, action, chosen, marginals, memory.learnt, free_energy, planned._replace(parts=self._kept(planned.parts)))
         return (self.world.move(state, action, now), memory, action), told
@@ -72,7 +74,7 @@ class Loop:
         )
 
 
-def _window(preferences: Any, step: Any, horizon: int) -> Any:
+def window(preferences: Any, step: Any, horizon: int) -> Any:
     """The preferences of the steps ahead; those that are the same at all steps have one row."""
     if preferences.shape[0] == 1:
         return preferences
@@ -88,31 +90,30 @@ def run_loop(
     seed: int = 0,
     rates: tuple[float, float] = (1.0, 1.0),
     dtype: Any = np.float64,
+    drawn: bool = False,
 ) -> tuple[Step, bool]:
-    """What every step of every episode leaves behind (episodes × steps first), and whether whole plans were kept."""
+    """What every step of every episode leaves behind (episodes × steps first), and whether whole plans were kept. The agent's actions
+    are the most probable ones, or `drawn` by their probabilities."""
     policies = sum(p.count for p in program.policies) if program.options is not None else 0
     whole = episodes * steps * policies * 8 <= MOST_KEPT
     preferences = program.log_preferences(np.arange(steps + program.horizon)) if program.options is not None else {}
 
     def compute() -> Step:
         given, now = world.data(episodes, steps, seed)
-        most = max((program.most_followed(k) for k in range(len(program.policies))), default=1) if _foresees(program) else 1
+        most = max((program.most_followed(k) for k in range(len(program.policies))), default=1) if program.foresees else 1
         followed = min(FOLLOWED, most)
         while True:
-            loop = Loop(program, world, rates, whole, followed if _foresees(program) else None)
-            run = jax.jit(jax.vmap(loop.run, in_axes=(None, None, 0, 0)))
-            arguments = (program.numbers, preferences, given, now)
+            loop = Loop(program, world, rates, whole, followed if program.foresees else None)
+            run = jax.jit(jax.vmap(loop.run, in_axes=(None, None, 0, 0, 0)))
+            chances = stream(seed, "choices").random((episodes, steps, len(program.policies))) if drawn and program.options else None
+            arguments = (program.numbers, preferences, given, now, chances)
             ready = run.lower(*arguments).compile(compiler_options=program.compiler_options(episodes * steps))
             told = jax.tree.map(np.asarray, ready(*arguments))
-            if not _foresees(program) or followed >= most or max(float(np.max(v.loss)) for v in told.planned.parts) <= ACCEPTED_LOSS:
+            if not program.foresees or followed >= most or max(float(np.max(v.loss)) for v in told.planned.parts) <= ACCEPTED_LOSS:
                 return told
             followed = min(4 * followed, most)
 
     return with_precision(dtype, compute)(), whole
-
-
-def _foresees(program: AgentProgram) -> bool:
-    return program.options is not None and program.options.sophisticated
 
 
 __all__ = ["Loop", "Step", "run_loop"]

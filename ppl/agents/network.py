@@ -8,18 +8,18 @@ counts of rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from ppl.agents.evaluation import AgentEvaluator, Factor, factors_of, plate_members
+from ppl.agents.parameters import may_be_learnt, random_names, read_by, refuse_unknown
 from ppl.arrays.plated import Plated, namespace
 from ppl.graph.bound import BoundModel
 from ppl.graph.supports import computed
 from ppl.semantics import typed
-from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.text import Span
 
@@ -54,6 +54,10 @@ class LearntTable:
     concentration: Any = field(repr=False)
     shape: tuple[int, ...]
     pair: bool  # a Beta: the rows are (1 - p, p)
+
+    def shaped(self, rows: Any) -> Any:
+        """Probabilities of the rows as the variable's value."""
+        return rows[:, 1].reshape(self.shape) if self.pair else rows.reshape(*self.shape, -1)
 
 
 @dataclass(frozen=True)
@@ -112,16 +116,15 @@ class AgentNetwork:
 
     def number(self, e: typed.TypedExpression) -> Any:
         """The value of an expression of parameters."""
-        try:
-            return self.evaluator.number(e, {}).data
-        except KeyError as missing:
-            raise AimError([unvalued(str(missing.args[0]), e.span)]) from None
+        return self.evaluator.number(e, {}).data
 
 
-def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, prune: bool = True) -> AgentNetwork:
-    """The network of an agent with its parameters. `values` stand in for some of them (traced ones, where an agent is fitted).
+def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_ins: Mapping[str, Any] | None = None) -> AgentNetwork:
+    """The network of an agent with its parameters. `values` are those of random ones that are not given, traced where an agent is
+    fitted; `stand_ins` are then known values of theirs, at which learnt rows are told from other entries.
 
-    A parent on which a table does not depend is left out where `prune`. Raises `AimError` where a table does not normalise.
+    A parent on which a table does not depend is left out, where the table is known. Raises `AimError` where one does not normalise,
+    and where a random variable is read that has no value and is no learnt table.
     """
     model = bound.model
     assert model.agent is not None
@@ -130,11 +133,14 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, prune: 
     for name, role in roles.items():
         by_role[role] += factors_of(model.variables[name], bound)
     factors = {(f.variable.name, f.place): f for found in by_role.values() for f in found}
-    known = {n: v for n, v in bound.values.items() if n not in roles} | dict(values or {})
-    known = computed(model, known, bound.sizes) if values is None else known
+    known = {n: v for n, v in bound.values.items() if n not in roles and np.all(bound.observed.get(n, True))}
+    stated = {n: Plated((), namespace(v).asarray(v)) for n, v in (values or {}).items()}
+    known = computed(model, known, bound.sizes) if values is None else known | stated
     evaluator = AgentEvaluator(bound.sizes, known, model=model, factors=factors)
-    learnt = _learnt(model, bound, evaluator)
-    reader = _Reader(evaluator, learnt, prune)
+    candidates = [n for n in random_names(model) if may_be_learnt(model, n) and n not in evaluator.values]
+    refuse_unknown(model, known, candidates)
+    learnt = _learnt(model, bound, evaluator, candidates)
+    reader = _Reader(evaluator, learnt, stand_ins)
     tables: dict[str, dict[str, Table]] = {"initial": {}, "next": {}, "observe": {}}
     for statement in model.agent.statements:
         if statement.role in tables:
@@ -171,37 +177,26 @@ def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Ma
 def _table(statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Plated:
     own = factor.variable.type.member_of
     assert own is not None
-    try:
-        table = evaluator.probabilities(statement, factor.size, own, loops)
-    except KeyError as missing:
-        name = str(missing.args[0])
-        raise AimError([unvalued(name, statement.span)]) from None
+    table = evaluator.probabilities(statement, factor.size, own, loops)
     return Plated(table.dims, table.data * 1.0)  # {a: 1} is written in whole numbers
 
 
-def unvalued(name: str, span: Span | None) -> Diagnostic:
-    """What is said where a random variable that is not learnt is read."""
-    text = f"`{name}` is random, and is no table that an agent learns: it has no value here"
-    hint = f"give {name} = …; tables that are learnt are Dirichlet or Beta"
-    return Diagnostic("AIM0412", text, span, hint)
-
-
 def _log(p: Any) -> Any:
-    with np.errstate(divide="ignore"):
-        return namespace(p).log(p)
+    """The logarithm, whose derivative at a probability of 0 is taken as 0: a member that never is stays so."""
+    xp = namespace(p)
+    return xp.where(p == 0, -np.inf, xp.log(xp.where(p == 0, 1.0, p)))
 
 
 # ------------------------------------------------------------------ learnt tables
-def _learnt(model: typed.TypedModel, bound: BoundModel, evaluator: AgentEvaluator) -> dict[str, LearntTable]:
-    """The random tables of an agent that are not given: Dirichlet rows, and Beta probabilities as rows of two."""
+def _learnt(model: typed.TypedModel, bound: BoundModel, evaluator: AgentEvaluator, names: list[str]) -> dict[str, LearntTable]:
+    """Random tables of an agent: Dirichlet rows, and Beta probabilities as rows of two."""
     found: dict[str, LearntTable] = {}
     for statement in model.statements:
         name = statement.variable
-        if not isinstance(statement, typed.RandomStatement) or name in evaluator.values:
+        if not isinstance(statement, typed.RandomStatement) or name not in names:
             continue
         call, variable = statement.distribution, model.variables[name]
-        if not isinstance(call, typed.DistributionCall) or call.name not in ("Dirichlet", "Beta"):
-            continue
+        assert isinstance(call, typed.DistributionCall)
         shape = tuple(bound.length(axis) for axis in variable.type.axes[: variable.plates])
         rows: list[Any] = [None] * int(np.prod(shape, dtype=int))
         before = found.get(name)
@@ -225,33 +220,43 @@ class _Reader:
 
     evaluator: AgentEvaluator
     learnt: Mapping[str, LearntTable]
-    prune: bool
+    stand_ins: Mapping[str, Any] | None = None
 
     def table(self, statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated]) -> Table:
-        probes = [self._probe(seed) for seed in (1, 2)]
-        first, second = (self._with(probe, statement, factor, loops) for probe in probes)
-        dims = tuple(dict.fromkeys((*first.dims, *second.dims)))
-        a, b = first.arranged(dims), second.arranged(dims)
-        used = [name for name in probes[0] if _mentions(statement, name, self.evaluator.model)]
+        probes = [_probe(self.learnt, seed) for seed in (1, 2)]
+        table = self._with(probes[0], statement, factor, loops)
+        used = [name for name in self.learnt if name in read_by(statement, self.evaluator.model)]
         if not used:
-            return self._checked(Table(factor.name, dims, a, {}, statement.span))
-        a, b = np.asarray(a), np.asarray(b)
+            return self._checked(Table(factor.name, tuple(table.dims), table.data, {}, statement.span))
+        first, second = (self._with(probe | dict(self.stand_ins or {}), statement, factor, loops) for probe in probes)
+        dims = tuple(dict.fromkeys((*first.dims, *second.dims)))
         shape = tuple(self._size(d) for d in dims)
-        a, b = np.broadcast_to(a, (*shape, factor.size)), np.broadcast_to(b, (*shape, factor.size))
+        a, b = (np.broadcast_to(np.asarray(x.arranged(dims)), (*shape, factor.size)) for x in (first, second))
         free, rows = (a != b).any(axis=-1), {}
         claimed = np.zeros(shape, dtype=bool)
         for name in used:
             rows[name] = _matching(a, probes[0][name], b, probes[1][name], free)
             claimed |= rows[name] >= 0
         if not np.array_equal(claimed, free):
+            self._refuse_reversed(statement, factor, a, b, probes, free & ~claimed)
             text = f"a table that is learnt stands by itself for `{factor.name}`: this mixes its entries with others"
             hint = "write Categorical(A[s]), or an arm of a match with it alone"
             raise AimError([Diagnostic("AIM0411", text, statement.span, hint)])
-        table = Table(factor.name, dims, np.where(free[..., None], 0.0, a), rows, statement.span)
-        return self._checked(table)
+        whole = table.arranged(dims)
+        known = namespace(whole).where(free[..., None], 0.0, namespace(whole).broadcast_to(whole, (*shape, factor.size)))
+        return self._checked(Table(factor.name, dims, known, rows, statement.span))
+
+    def _refuse_reversed(self, statement: typed.AgentStatement, factor: Factor, a: Any, b: Any, probes: list[Any], left: Any) -> None:
+        """A Beta tells of the second member: one that would be that of the first is no mixture, but written the wrong way round."""
+        for name, table in self.learnt.items():
+            if table.pair and (_matching(a[..., ::-1], probes[0][name], b[..., ::-1], probes[1][name], left) >= 0).any():
+                first, second = factor.members
+                text = f"`{name}` stands for the probability of `{first}`: a Beta that is learnt is that of the second member, `{second}`"
+                hint = f"declare the set as {{{second}, {first}}}, or let `{name}` be the probability of `{second}`"
+                raise AimError([Diagnostic("AIM0417", text, statement.span, hint)])
 
     def _checked(self, table: Table) -> Table:
-        if self.prune and isinstance(table.known, np.ndarray):
+        if isinstance(table.known, np.ndarray):
             table = _pruned(table)
         _refuse_unnormalised(table, {f.name: f.members for f in self.evaluator.factors.values()})
         return table
@@ -259,34 +264,16 @@ class _Reader:
     def _size(self, name: str) -> int:
         return next(f.size for f in self.evaluator.factors.values() if f.name == name)
 
-    def _probe(self, seed: int) -> dict[str, np.ndarray]:
-        random = np.random.default_rng(seed)
-        return {n: random.dirichlet(np.ones(np.shape(t.concentration)[-1]), len(t.concentration)) for n, t in self.learnt.items()}
-
-    def _with(
-        self, probe: Mapping[str, np.ndarray], statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated]
-    ) -> Plated:
-        shaped = {}
-        for name, value in probe.items():
-            table = self.learnt[name]
-            shaped[name] = value[:, 1].reshape(table.shape) if table.pair else value.reshape(*table.shape, -1)
-        evaluator = AgentEvaluator(
-            self.evaluator.sizes, {**self.evaluator.values, **shaped}, model=self.evaluator.model, factors=self.evaluator.factors
-        )
+    def _with(self, values: Mapping[str, Any], statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated]) -> Plated:
+        """The table of a statement at these values: learnt tables by their rows, others as they are."""
+        shaped = {n: self.learnt[n].shaped(v) if n in self.learnt else v for n, v in values.items()}
+        evaluator = replace(self.evaluator, values={**self.evaluator.values, **shaped})
         return _table(statement, factor, loops, evaluator)
 
 
-def _mentions(statement: typed.AgentStatement, name: str, model: typed.TypedModel) -> bool:
-    """Whether a statement reads a variable, itself or through what is computed from it."""
-    seen = variables_in(statement.value if statement.value is not None else statement.distribution)
-    grown = True
-    while grown:
-        inner = {
-            v for s in model.statements if s.variable in seen and isinstance(s, typed.DeterministicStatement) for v in variables_in(s.value)
-        }
-        grown = not inner <= seen
-        seen = seen | inner
-    return name in seen
+def _probe(learnt: Mapping[str, LearntTable], seed: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(seed)
+    return {n: random.dirichlet(np.ones(np.shape(t.concentration)[-1]), len(t.concentration)) for n, t in learnt.items()}
 
 
 def _matching(a: np.ndarray, rows_a: np.ndarray, b: np.ndarray, rows_b: np.ndarray, free: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppl.agents.network import AgentNetwork
+from ppl.agents.parameters import integrated_precision
 from ppl.agents.planning import Weights
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -59,14 +60,15 @@ def _option(network: AgentNetwork, name: str) -> Any:
 def _precision(network: AgentNetwork) -> tuple[Any, Any]:
     """The values of the precision and their weights: one, or those of a rule for a latent precision."""
     assert network.agent.planning is not None
-    written = network.agent.planning.options.get("precision")
-    if not isinstance(written, typed.VariableReference) or written.name in network.evaluator.values:
+    latent = integrated_precision(network.model)
+    if latent is None or latent in network.evaluator.values:
         value = _option(network, "precision")
         return (np.full(1, float(value)) if isinstance(value, np.ndarray | float) else value[None]), np.ones(1)
-    prior = [s.distribution for s in network.model.statements if s.variable == written.name and isinstance(s, typed.RandomStatement)]
+    prior = [s.distribution for s in network.model.statements if s.variable == latent and isinstance(s, typed.RandomStatement)]
     if len(prior) != 1 or not isinstance(prior[0], typed.DistributionCall) or prior[0].name != "Gamma":
-        text = f"a latent precision has a Gamma prior, and `{written.name}` has none"
-        raise AimError([Diagnostic("AIM0405", text, written.span, f"write {written.name} ~ Gamma(shape, rate)")])
+        text = f"a latent precision has a Gamma prior, and `{latent}` has none"
+        span = network.agent.planning.options["precision"].span
+        raise AimError([Diagnostic("AIM0405", text, span, f"write {latent} ~ Gamma(shape, rate)")])
     given = {name: float(network.number(value)) for name, value in prior[0].arguments.items()}
     rate = given["rate"] if "rate" in given else 1 / given["scale"]
     nodes, weights = _gamma_rule(given["shape"])

@@ -44,13 +44,20 @@ class Weights(NamedTuple):
 
     def choice(self, log_prior: Any, energy: Any) -> Any:
         """q ∝ exp(log E - precision · G) along the last axis, in expectation over the precision."""
+        return jnp.tensordot(self.precision_weights, jax.nn.softmax(self._logits(log_prior, energy), axis=-1), axes=1)
+
+    def log_choice(self, log_prior: Any, energy: Any) -> Any:
+        """The logarithm of the same, which keeps what is too improbable for a probability."""
+        logs = jax.nn.log_softmax(self._logits(log_prior, energy), axis=-1)
+        return log_sum(jnp.moveaxis(logs, 0, -1) + jnp.log(self.precision_weights))
+
+    def _logits(self, log_prior: Any, energy: Any) -> Any:
         finite = jnp.isfinite(energy) & jnp.isfinite(log_prior)
         hopeless = ~finite.any(axis=-1, keepdims=True)  # each leads where it must not: the habit alone is left
         safe = jnp.where(jnp.isfinite(energy), energy, 0.0)
         allowed = jnp.where(hopeless, jnp.isfinite(log_prior), finite)
         logits = log_prior - self.precision[:, *[None] * energy.ndim] * jnp.where(hopeless, 0.0, safe)
-        q = jax.nn.softmax(jnp.where(allowed, logits, -jnp.inf), axis=-1)
-        return jnp.tensordot(self.precision_weights, q, axes=1)
+        return jnp.where(allowed, logits, -jnp.inf)
 
 
 class Scene(NamedTuple):
@@ -243,6 +250,12 @@ class Planner:
 def discounted(factor: Any, terms: Any) -> Any:
     """The terms of a later step: nothing of them is left under a factor of 0, not even what is infinite."""
     return jnp.where(factor > 0, factor * terms, 0.0)
+
+
+def log_sum(logs: Any) -> Any:
+    """log Σ exp along the last axis; where nothing is left -inf, with a derivative of 0."""
+    some = (logs > -jnp.inf).any(axis=-1)
+    return jnp.where(some, jax.scipy.special.logsumexp(jnp.where(some[..., None], logs, 0.0), axis=-1), -jnp.inf)
 
 
 # ------------------------------------------------------------------ sums over outcomes

@@ -10,6 +10,7 @@ import numpy as np
 
 from ppl.agents.clusters import Part
 from ppl.agents.network import AgentNetwork
+from ppl.agents.planning import log_sum
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -47,6 +48,11 @@ class Policies:
         if self.written is None:
             return probabilities.reshape(self.choices, -1).sum(axis=-1)
         return jnp.zeros(self.choices).at[np.asarray(self.written)[:, 0]].add(probabilities)
+
+    def log_first(self, log_probabilities: Any, action: Any) -> Any:
+        """The log of the probability that this joint action comes first; policies are along the last axis."""
+        begins = jnp.asarray(self.steps()[:, 0]) == jnp.asarray(action)[..., None]
+        return log_sum(jnp.where(begins, log_probabilities, -jnp.inf))
 
     def log_prior(self, log_habit: Any) -> Any:
         """The log prior of each policy from that of each joint action."""

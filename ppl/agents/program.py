@@ -106,6 +106,11 @@ class AgentProgram:
         return budget_of(self.network, self.planner.layout.parts)
 
     @property
+    def foresees(self) -> bool:
+        """Whether later actions are chosen for each outcome that may be seen."""
+        return self.options is not None and self.options.sophisticated
+
+    @property
     def horizon(self) -> int:
         return self.options.horizon if self.options is not None else 0
 
@@ -191,6 +196,10 @@ class AgentProgram:
         states = int(np.prod([self.planner.sizes[s] for k in part.clusters for s in self.planner.layout.clusters[k]]))
         room = 64 * MOST_AT_ONCE / (states * self.planner.choices(part))
         return max(1, min(columns, int(room ** (1 / levels) / self.planner.choices(part))))
+
+    def drawn(self, valued: tuple[Valued, ...], chances: Any) -> Any:
+        """The first action of each part that a random number in [0, 1) draws by its probability, as the place of each action's member."""
+        return self.spread([(chances[k] * one.first.sum() >= jnp.cumsum(one.first)[:-1]).sum() for k, one in enumerate(valued)])
 
     def spread(self, joint: list[Any]) -> Any:
         """The joint action of each part as the members of the single ones."""

@@ -18,9 +18,15 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 
 def run(
-    program: AgentProgram, environment: Any, *, where: Mapping[str, Any], steps: int, episodes: int, seed: int, **options: Any
+    program: AgentProgram, environment: Any, *, where: Mapping[str, Any], steps: int, episodes: int, seed: int, choose: str, **options: Any
 ) -> Trace:
     """A trace of so many steps. Raises `AimError` where something happens that the agent holds impossible."""
+    if choose not in ("best", "drawn"):
+        raise AimError([Diagnostic("AIM0122", f"an action is chosen as the best one or drawn, not as {choose!r}", None, 'write "drawn"')])
+    options["drawn"] = choose == "drawn"
+    if options["drawn"] and program.options is not None and program.budget is not None:
+        text = f"the actions of `{program.network.model.name}` share a budget, which drawing them one by one would not keep"
+        raise AimError([Diagnostic("AIM0122", text, program.network.model.span, 'leave choose = "drawn" out')])
     if steps < 1 or episodes < 1:
         raise AimError([Diagnostic("AIM0122", f"an agent runs for 1 step or more, not {min(steps, episodes)}", None)])
     if environment is not None:
@@ -40,11 +46,11 @@ def run(
 def replay(program: AgentProgram, datasets: Sequence[Dataset], *, seed: int = 0) -> Trace:
     """The agent on a record; where it holds no action, the agent's own choice happens."""
     record = read_record(program.network, datasets)
-    if program.options is None and len(record.done) > 1 and (record.done[:-1] < 0).any():
-        k = int(np.argmax((record.done[:-1] < 0).any(axis=0)))
+    if program.options is None and record.unsaid.any():
+        k = int(np.argmax(record.unsaid.any(axis=(0, 1))))
         text = f"the record does not say what `{program.network.actions[k].name}` was at every step, and the agent has no plan to choose it"
         raise AimError([Diagnostic("AIM0414", text, None, "give it at every step but the last", where=datasets[0].name)])
-    told, whole = run_loop(program, RecordWorld(record), steps=record.steps, seed=seed)
+    told, whole = run_loop(program, RecordWorld(record), steps=record.steps, episodes=record.episodes, seed=seed)
     return _checked(Trace(program, told, whole, seed))
 
 

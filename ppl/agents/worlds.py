@@ -124,7 +124,7 @@ class RecordWorld:
     record: Record
 
     def data(self, episodes: int, steps: int, seed: int) -> tuple[Any, Any]:
-        return (), (self.record.seen[None], self.record.done[None])
+        return (), (self.record.seen, self.record.done)
 
     def begin(self, given: Any) -> Any:
         return ()

@@ -20,6 +20,8 @@ PURPOSES = (
     "world",
     "action",
     "nodes",
+    "choices",
+    "inside",
 )
 
 

@@ -5,7 +5,7 @@ The plan says which statement made the choice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -87,8 +87,8 @@ def _fallback(bound: BoundModel, approximation: Approximation | None, *, joined:
     return "nuts", f"so the posterior of {count} latent number{'' if count == 1 else 's'} is sampled"
 
 
-def fit_routed(plan: BridgePlan, options: Mapping[str, Any]) -> Posterior:
-    """The posterior of a plan that NumPyro runs. `options` are those of `fit`."""
+def fit_routed(plan: BridgePlan, options: Mapping[str, Any], beside: Callable[[Mapping[str, Any]], Any] | None = None) -> Posterior:
+    """The posterior of a plan that NumPyro runs. `options` are those of `fit`; `beside` is added to the log density."""
     from ppl.engines.fitting import checked_options
     from ppl.engines.numpyro_bridge import fit
 
@@ -104,4 +104,5 @@ def fit_routed(plan: BridgePlan, options: Mapping[str, Any]) -> Posterior:
         options=given,
         approximation=plan.approximation,
         reasons=plan.reasons,
+        beside=beside,
     )

@@ -101,6 +101,7 @@ CODES: dict[str, str] = {
     "AIM0414": "an action that nothing tells",
     "AIM0415": "plans that are too many",
     "AIM0416": "an agent that does not plan",
+    "AIM0417": "a learnt Beta of the first of two members",
     "AIM0501": "an approximation of an unknown variable",
     "AIM0502": "a variable in two blocks",
     "AIM0503": "an approximation of what is not random",

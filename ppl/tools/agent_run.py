@@ -28,7 +28,10 @@ def run_agent(inputs: Inputs, *, seed: int, steps: int | None, where: dict[str, 
     """The trace, and what was done in words."""
     agent: Any = inputs.model
     if inputs.datasets and steps is None:
-        return agent.replay(datasets=inputs.datasets, seed=seed, **inputs.by_name), "the record, step by step"
+        told = "the record, step by step"
+        if latent := agent.unknown(datasets=inputs.datasets, **inputs.by_name):
+            told += f", in expectation over {', '.join(latent)}: --engine nuts infers it from the actions"
+        return agent.replay(datasets=inputs.datasets, seed=seed, **inputs.by_name), told
     line = inputs.run_line
     if line is not None and steps is None and not where:
         return inputs.file.run_line(line, seed=seed, **inputs.by_name), f"what the `run` line of {inputs.file.source.name} says"

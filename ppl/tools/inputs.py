@@ -68,6 +68,22 @@ def gather(file_name: str, model_name: str | None, data: Sequence[str], pairs: t
     return Inputs(file, model, datasets, settings, dict(line_values(line, model.typed, file.folder)), from_file=True)
 
 
+def fits_agent(inputs: Inputs, engine: str | None, steps: int | None, where: Mapping[str, Any]) -> bool:
+    """Whether an agent's parameters are to be inferred: an engine is named, a `fit` line says so, or there is a record that an agent
+    with unknown parameters cannot go through."""
+    agent: Any = inputs.model
+    if steps is not None or where:
+        return False
+    if engine is not None or inputs.from_file:
+        return True
+    from ppl.agents.parameters import integrated_precision
+
+    if not inputs.datasets:
+        return False
+    unknown = agent.unknown(datasets=inputs.datasets, **inputs.by_name)
+    return bool(set(unknown) - {integrated_precision(agent.typed)})
+
+
 def read_all(paths: Sequence[str]) -> list[Dataset]:
     """All data files; the mistakes of all of them at once."""
     from ppl.graph.readers import read

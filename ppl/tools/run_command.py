@@ -10,7 +10,7 @@ import click
 
 from ppl.source.diagnostics import AimError
 from ppl.source.writing import unwritable, write_atomically
-from ppl.tools.inputs import Inputs, gather
+from ppl.tools.inputs import Inputs, fits_agent, gather
 from ppl.tools.messages import say
 from ppl.tools.options import data_option, file_argument, format_option, set_option
 from ppl.tools.posterior_text import draws_text, posterior_text
@@ -52,7 +52,8 @@ def run(
     """Fit a model and print the posterior, or run an agent and print what it believed and did.
 
     Without data it is what the file's `fit` or `run` line says; where there is none, draws from the prior, or some steps of the agent
-    in its own model.
+    in its own model. An agent whose parameters are known goes through the data as a record of what it saw and did; unknown parameters
+    are inferred from such a record, as always with --engine.
     """
     inputs = gather(file, name, data, values)
     model = inputs.model
@@ -61,17 +62,27 @@ def run(
     if out is not None:
         _make_folder(out)
     if model.typed.kind == "agent":
-        _run_agent(inputs, seed, steps, settings_of(where, "--where"), form, out)
+        chosen = settings_of(where, "--where")
+        if fits_agent(inputs, options["engine"], steps, chosen):
+            return _fit(inputs, seed, form, out, options)
+        _run_agent(inputs, seed, steps, chosen, form, out)
         return 0
     if steps is not None or where:
         raise click.UsageError(f"--steps and --where are for agents; `{model.name}` is a model")
     if not inputs.observes:
         _show_prior(inputs, seed, form)
         return 0
+    return _fit(inputs, seed, form, out, options)
+
+
+def _fit(inputs: Inputs, seed: int, form: str, out: Path | None, options: dict[str, Any]) -> int:
+    model = inputs.model
     with progress_line() as progress:
         posterior = model.fit(inputs.mapping, datasets=inputs.datasets, seed=seed, progress=progress, **options, **inputs.by_name)
     if inputs.from_file and form == "text":
         say(f"the data are those of the `fit` line in {inputs.file.source.name}\n")
+    if model.typed.kind == "agent" and form == "text":
+        say(f"the parameters of the agent are inferred from its behaviour: {posterior.plan.reasons[0]}\n")
     click.echo(json_text(posterior.to_json()) if form == "json" else posterior_text(posterior))
     if out is not None:
         _write(out, posterior, inputs)
@@ -119,5 +130,8 @@ def _make_folder(folder: Path) -> None:
 def _write(folder: Path, posterior: Posterior, inputs: Inputs) -> None:
     write_atomically(folder / "posterior.json", json_text(posterior.to_json()) + "\n")
     write_atomically(folder / "summary.txt", click.unstyle(posterior_text(posterior)) + "\n")
+    if inputs.model.typed.kind == "agent":
+        say(f"wrote posterior.json and summary.txt to {folder}")
+        return
     inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name).render(folder / "graph.svg")
     say(f"wrote posterior.json, summary.txt and graph.svg to {folder}")

@@ -15,7 +15,7 @@ from ppl.engines.cache import use_compilation_cache
 from ppl.engines.fitting import check_possible
 from ppl.engines.numpyro_bridge import laplace, nuts, svi
 from ppl.engines.numpyro_bridge.counts import counted, left_out, still_longer
-from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.engines.numpyro_bridge.joint import Beside, LogJoint, log_joint_of
 from ppl.engines.numpyro_bridge.options import Options, options_of
 from ppl.engines.numpyro_bridge.report import DrawsReporter
 from ppl.engines.precision import with_precision
@@ -54,6 +54,7 @@ def fit_bound(
     options: Mapping[str, Any] | None,
     approximation: Approximation | None,
     reasons: tuple[str, ...],
+    beside: Beside | None = None,
 ) -> Posterior:
     """The posterior by one of the engines."""
     use_compilation_cache()
@@ -62,7 +63,7 @@ def fit_bound(
     span = approximation.engine_span if approximation else None
     settings = {"nuts": nuts.SETTINGS, "svi": svi.SETTINGS, "laplace": laplace.SETTINGS}[engine]
     chosen = options_of(engine, settings, given, span)
-    joint, outcome, reporter, extra = with_precision(precision, _run)(bound, engine, chosen, seed, approximation)
+    joint, outcome, reporter, extra = with_precision(precision, _run)(bound, engine, chosen, seed, approximation, beside)
     return Posterior(
         model=bound.model.name,
         doc=bound.model.doc,
@@ -86,9 +87,9 @@ def fit_bound(
 
 
 def _run(
-    bound: BoundModel, engine: str, options: Options, seed: int, approximation: Approximation | None
+    bound: BoundModel, engine: str, options: Options, seed: int, approximation: Approximation | None, beside: Beside | None
 ) -> tuple[LogJoint, Outcome, DrawsReporter, list[str]]:
-    joint = counted(bound)
+    joint = counted(bound) if beside is None else log_joint_of(bound, beside=beside)
     _refuse_forms(joint, engine, approximation)
     while True:
         outcome = _outcome(joint, engine, options, seed, approximation)

@@ -6,7 +6,7 @@ what is discrete summed out, and the sum of both, the density of the coordinates
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -25,16 +25,21 @@ from ppl.engines.numpyro_bridge.terms import Term, potential_term, statement_ter
 from ppl.engines.numpyro_bridge.tracing import TracingEvaluator
 from ppl.graph.bound import BoundModel
 from ppl.graph.networks import weight_count
+from ppl.source.diagnostics import AimError, Diagnostic
+
+Beside = Callable[[Mapping[str, Any]], Any]
 
 
 @dataclass(frozen=True)
 class LogJoint:
     """`base` holds what is known, with any value of its support where an entry is not. `weights` are the sizes of networks' weights:
-    those of Bayesian networks are coordinates, the others parameters that are learnt."""
+    those of Bayesian networks are coordinates, the others parameters that are learnt. `beside` is the log of what else the density
+    holds, a function of the values of all variables: how an agent with these parameters behaves."""
 
     structure: Structure
     sites: tuple[Site, ...]
     base: Mapping[str, np.ndarray] = field(repr=False)
+    beside: Beside | None = field(default=None, repr=False)
 
     @property
     def bound(self) -> BoundModel:
@@ -125,7 +130,8 @@ class LogJoint:
         terms = self.terms(values, networks)
         plain = sum((jnp.sum(t.expanded().data) for t in terms if not t.states), jnp.zeros(()))
         prior = weights_prior(self.bound, networks)
-        return plain + prior + log_partition([t for t in terms if t.states], self.structure, {})
+        other = self.beside(values) if self.beside is not None else 0.0
+        return plain + prior + other + log_partition([t for t in terms if t.states], self.structure, {})
 
     def probabilities(self, values: Mapping[str, Any], networks: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the states of all discrete variables."""
@@ -142,10 +148,17 @@ class LogJoint:
         return self.log_density(values, networks) + change
 
 
-def log_joint_of(bound: BoundModel, *, standardise: bool = True, counts: Mapping[str, int] | None = None) -> LogJoint:
+def log_joint_of(
+    bound: BoundModel, *, standardise: bool = True, counts: Mapping[str, int] | None = None, beside: Beside | None = None
+) -> LogJoint:
     """The log joint; `counts` says how many values of a count without an end are summed over."""
-    structure = structure_of(bound, counts)
+    structure = structure_of(bound, counts, whole=beside is not None)
     bound = structure.bound  # which may have been taken apart
+    if beside is not None and structure.enumerated:
+        name = next(iter(structure.enumerated))
+        text = f"`{name}` is discrete, and what it may be cannot be summed over here"
+        hint = f"give {name} = …, for each of its values in turn, and compare what comes out"
+        raise AimError([Diagnostic("AIM0743", text, bound.model.variables[name].span, hint)])
     found: list[Site] = []
     for name in bound.model.variables:
         if name in structure.latent and name not in structure.enumerated:
@@ -154,7 +167,7 @@ def log_joint_of(bound: BoundModel, *, standardise: bool = True, counts: Mapping
     base = {n: v for n, v in bound.values.items() if n not in structure.needed}
     for name in structure.needed:
         base[name] = _filled(name, structure)
-    return LogJoint(structure, tuple(found), base)
+    return LogJoint(structure, tuple(found), base, beside)
 
 
 FILL = {"positive": 1.0, "unit": 0.5}

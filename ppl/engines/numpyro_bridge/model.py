@@ -3,7 +3,8 @@
 A variable has a sample site of its own name, with its whole array, where one statement that is no recursion defines it. Otherwise its
 unknown entries are an improper site (`x`, or `x_missing` where some are given, or `x_coordinates` where its bounds change), and its
 statements are factors: recursions, several statements for one variable, what is given in part, and increasing vectors. Discrete
-variables have no sites: one factor, `states`, is the log of the sum over them. What is computed has deterministic sites.
+variables have no sites: one factor, `states`, is the log of the sum over them. What is computed has deterministic sites. What the
+density holds beside the statements is the factor `beside`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from ppl.engines.numpyro_bridge import custom
 from ppl.engines.numpyro_bridge.counts import counted
 from ppl.engines.numpyro_bridge.discrete import log_partition
 from ppl.engines.numpyro_bridge.distributions import build
-from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.engines.numpyro_bridge.joint import Beside, LogJoint, log_joint_of
 from ppl.engines.numpyro_bridge.networks import bayesian_weights, prior_of
 from ppl.engines.numpyro_bridge.sites import SHAPES, Site
 from ppl.engines.numpyro_bridge.structure import Structure, calls
@@ -36,10 +37,10 @@ from ppl.semantics import typed
 STATIC = {(-np.inf, np.inf): constraints.real, (0.0, np.inf): constraints.positive, (0.0, 1.0): constraints.unit_interval}
 
 
-def numpyro_model(bound: BoundModel) -> Callable[[], None]:
+def numpyro_model(bound: BoundModel, beside: Beside | None = None) -> Callable[[], None]:
     """The callable, without arguments: the data are in it."""
     bound, _ = solved(bound)
-    joint = counted(bound, standardise=False)
+    joint = counted(bound, standardise=False) if beside is None else log_joint_of(bound, standardise=False, beside=beside)
     bound = joint.bound
     sites = {site.name: site for site in joint.sites}
     plain = {s.variable for s in joint.structure.statements if has_site(s, joint)}
@@ -53,6 +54,8 @@ def numpyro_model(bound: BoundModel) -> Callable[[], None]:
             elif name in sites:
                 values[name] = _improper(sites[name], joint, joint.evaluator(values, networks))
         _factors(joint, values, networks, plain)
+        if beside is not None:
+            numpyro.factor("beside", beside(values))
         for name in joint.structure.definitions:
             if name not in joint.structure.on_states and not _skipped(name, joint, plain):
                 numpyro.deterministic(name, jnp.asarray(joint.evaluator(values, networks).whole(name).data))

@@ -9,11 +9,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
-from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.engines.numpyro_bridge.joint import LogJoint, log_joint_of
+from ppl.graph.bound import BoundModel
 from ppl.source.diagnostics import AimError, Diagnostic
 
 ATTEMPTS = 100
 STEPS = 30  # of the ascent before sampling
+
+
+def values_inside(bound: BoundModel, count: int, seed: int) -> list[dict[str, np.ndarray]]:
+    """Values of all variables of a model near the middle of their coordinates, whatever is observed."""
+    joint = log_joint_of(bound, beside=lambda values: 0.0)
+    constrain = jax.jit(lambda u: joint.constrain(u)[0])
+    rng = stream(seed, "inside")
+    return [{n: np.asarray(v) for n, v in constrain(jnp.asarray(rng.normal(size=joint.size) * 0.5)).items()} for _ in range(count)]
 
 
 def starting_points(joint: LogJoint, count: int, seed: int, weights: Any = None) -> np.ndarray:

@@ -70,14 +70,14 @@ class Structure:
         return np.arange(size) if member else np.arange(size, dtype=float)
 
 
-def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None) -> Structure:
-    """`counts` says how many values of a count without an end are summed over."""
+def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, whole: bool = False) -> Structure:
+    """`counts` says how many values of a count without an end are summed over; with `whole` every entry is needed."""
     statements, definitions = split(bound.model)
-    needed = _needed(bound, statements, definitions)
+    needed = _needed(bound, statements, definitions, whole)
     latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
     apart = [n for n in latent if must_be_separated(s for s in statements if s.variable == n)]
     if apart:
-        return structure_of(separated(bound, apart), counts)
+        return structure_of(separated(bound, apart), counts, whole=whole)
     states: dict[str, int | None] = {}
     for name in bound.model.variables:
         if name in latent and _discrete(name, statements):
@@ -120,9 +120,13 @@ def _discrete(name: str, statements: tuple[typed.RandomStatement, ...]) -> bool:
     return bool(supports & {COUNTS, *FINITE})
 
 
-def _needed(bound: BoundModel, statements: tuple[typed.RandomStatement, ...], definitions: Definitions) -> dict[str, np.ndarray]:
+def _needed(
+    bound: BoundModel, statements: tuple[typed.RandomStatement, ...], definitions: Definitions, whole: bool
+) -> dict[str, np.ndarray]:
     """The entries that are given, or on which something given depends."""
-    found = needed_entries(bound, statements, definitions)
+    variables = bound.model.variables
+    kept = {s.variable: np.ones(bound.shape(variables[s.variable])[: variables[s.variable].plates], bool) for s in statements if whole}
+    found = needed_entries(bound, statements, definitions, kept)
     return {n: mask | bound.observed[n] if n in bound.observed else mask for n, mask in found.items()}
 
 
