@@ -18,8 +18,7 @@ from ppl.source.diagnostics import AimError, Diagnostic, Findings
 
 @dataclass(frozen=True)
 class Record:
-    """`seen` is steps × outcomes and `done` steps × actions: places of members (numbers, where the set is `real`), -1 (NaN) where
-    nothing is known."""
+    """`seen` has a row of outcomes for each step and `done` a row of actions."""
 
     seen: np.ndarray
     done: np.ndarray
@@ -52,11 +51,9 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
         for name, value in dataset.values.items():
             columns |= _columns(network, name, value, dataset.name, findings)
     findings.raise_errors()
-    seen = [columns.get(f.name) for f in network.outcomes]
-    done = [columns.get(f.name) for f in network.actions]
-    lengths = {f.name: len(c) for f, c in zip(network.outcomes, seen, strict=True) if c is not None}
+    lengths = {f.name: len(columns[f.name]) for f in network.seen.factors if f.name in columns}
     if not any(lengths.values()):
-        names = ", ".join(f.name for f in network.outcomes)
+        names = ", ".join(f.name for f in network.seen.factors)
         raise AimError([Diagnostic("AIM0413", "the record holds no outcome", None, f"it may hold {names}", where=_where(datasets))])
     steps = max(lengths.values())
     short = [name for name, n in lengths.items() if n != steps]
@@ -64,33 +61,24 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
         longest = next(name for name, n in lengths.items() if n == steps)
         text = f"`{short[0]}` has {lengths[short[0]]} steps, `{longest}` has {steps}"
         raise AimError([Diagnostic("AIM0413", text, None, "write null where nothing was seen", where=_where(datasets))])
-    for f, column in zip(network.actions, done, strict=True):
-        if column is not None and len(column) > steps:
+    for f in network.done.factors:
+        column = columns.get(f.name, ())
+        if len(column) > steps:
             text = f"`{f.name}` has {len(column)} entries, but there are {steps} steps"
             raise AimError(
                 [Diagnostic("AIM0413", text, None, "an action follows each outcome; the last needs none", where=_where(datasets))]
             )
-    return Record(_matrix(seen, steps), _matrix(done, steps))
+    rows = [{name: column[k] for name, column in columns.items() if k < len(column)} for k in range(steps)]
+    return Record(*(np.stack([of.of(row) for row in rows]) for of in (network.seen, network.done)))
 
 
 def _where(datasets: Sequence[Dataset]) -> str:
     return datasets[0].name if datasets else ""
 
 
-def _matrix(columns: list[np.ndarray | None], steps: int) -> np.ndarray:
-    found = [np.full(steps, -1)] * 0
-    for column in columns:
-        real = column is not None and column.dtype.kind == "f"
-        empty = np.full(steps, np.nan if real else -1)
-        if column is not None:
-            empty[: len(column)] = column
-        found.append(empty)
-    return np.stack(found, axis=-1) if found else np.zeros((steps, 0), int)
-
-
 def _columns(network: AgentNetwork, name: str, value: np.ndarray, where: str, findings: Findings) -> dict[str, np.ndarray]:
     """The series of each factor that a given value speaks of: `pull` may be given whole, steps × members, or as `pull[0]`."""
-    factors = [f for f in (*network.outcomes, *network.actions) if f.name == name or f.variable.name == name]
+    factors = [f for f in (*network.seen.factors, *network.done.factors) if f.name == name or f.variable.name == name]
     if not factors:
         findings.error("AIM0605", f"there is no `{name}` in `{network.model.name}`", None, where=where)
         return {}
@@ -108,8 +96,8 @@ def _over_time(variable: Variable, *, plates: bool) -> Variable:
 
 
 def one_step(network: AgentNetwork, values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """What is said of one step, by name: what was seen and what was done, as places of members. Raises `AimError` at what is wrong."""
-    factors = {f.name: f for f in (*network.outcomes, *network.actions)}
+    """What is said of one step, by name: what was seen and what was done, as rows. Raises `AimError` at what is wrong."""
+    factors = {f.name: f for f in (*network.seen.factors, *network.done.factors)}
     variables = {f.variable.name for f in factors.values()}
     findings = Findings()
     found: dict[str, Any] = {}
@@ -124,5 +112,4 @@ def one_step(network: AgentNetwork, values: Mapping[str, Any]) -> tuple[np.ndarr
         array = from_mapping({name: value}, "").values[name]
         found |= {n: c[0] for n, c in _columns(network, name, array[None], "", findings).items()}
     findings.raise_errors()
-    seen = np.array([found.get(f.name, -1) for f in network.outcomes], int)
-    return seen, np.array([found.get(f.name, -1) for f in network.actions], int)
+    return network.seen.of(found), network.done.of(found)
