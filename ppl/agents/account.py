@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from math import prod
 
+from ppl.agents.evaluation import Factor
 from ppl.agents.foresight import outcomes_of
 from ppl.agents.policies import Policies
 from ppl.agents.program import AgentProgram
@@ -18,10 +19,10 @@ class AgentAccount:
     def __str__(self) -> str:
         network = self.program.network
         lines = [f"agent {network.model.name}"]
-        for what, factors in (("states", network.states), ("outcomes", network.outcomes), ("actions", network.actions)):
+        for what, factors in (("states", network.truth.factors), ("outcomes", network.seen.factors), ("actions", network.done.factors)):
             if factors:
-                lines.append(f"{what}: " + ", ".join(f"{f.name} ({f.size})" for f in factors))
-        lines += [f"believes {text}" for text in self._beliefs()]
+                lines.append(f"{what}: " + ", ".join(_sized(f) for f in factors))
+        lines += [f"believes {text}" for text in (*self._beliefs(), *self._reals())]
         for name, table in network.learnt.items():
             lines.append(f"learns {name}: {counted(prod(table.shape), 'row')} of counts, after each step")
         return "\n".join([*lines, *self._planning()])
@@ -42,20 +43,33 @@ class AgentAccount:
             lines.append(f"{_listed(split)} as independent ({size:.3g} joint states are too many): mean field, state by state")
         return lines
 
+    def _reals(self) -> list[str]:
+        """Real states: how they are believed."""
+        reals, lines = self.program.network.reals, []
+        for cluster in reals.clusters if reals is not None else ():
+            if not cluster.states:
+                continue
+            names = ", ".join(f.name if f.scalar else f"{f.name}[{f.size}]" for f in cluster.states)
+            how = "exact (Kalman filter)" if cluster.affine else "linearised where the belief stands (extended Kalman filter): not exact"
+            lines.append(f"{names} as real states, one Gaussian belief: {how}")
+        return lines
+
     def _planning(self) -> list[str]:
         program = self.program
         if program.options is None:
             return ["no plan: it perceives only"]
         network, lines, options = program.network, [], program.options
         for one in program.policies:
+            if one.part.real_actions:
+                lines.append(self._continuous(one))
             if one.part.actions:
                 lines.append(f"plans {_listed(one.part.actions)}: {self._policies(one)}")
-        if len(lines) > 1:
+        if sum(one.part.acts for one in program.policies) > 1:
             lines.append("    these reach no state in common, so that expected free energy is a sum and each is planned by itself")
         if program.budget is not None:
             bound = "its price couples them" if program.budget.binds else "more than can be spent, so its price is 0"
             lines.append(f"    within a budget of {program.budget.most:g} at each step: {bound}")
-        if options.horizon > 1 and not options.sophisticated:
+        if options.horizon > 1 and not options.sophisticated and network.reals is None:
             lines.append("    beliefs ahead are predicted and not updated, so that the same information counts at each step;")
             lines.append("    sophisticated = true foresees what will be seen")
         for one in program.planner.sensed:
@@ -63,7 +77,8 @@ class AgentAccount:
             lines.append(f"senses {_listed(one.states)}: {counted(columns, 'kind')} of joint outcome, by what they say")
             if one.apart:
                 lines.append("    their information is added to that of others: too many joint outcomes")
-        preferred = list(dict.fromkeys(factor.name for _, factor, _ in network.said("prefer")))
+        said = [*network.said("prefer"), *(network.reals.said("prefer") if network.reals is not None else ())]
+        preferred = list(dict.fromkeys(factor.name for _, factor, _ in said))
         lines.append(f"prefers {_listed(preferred)}" if preferred else "prefers nothing: information alone counts")
         return [*lines, f"chooses by {self._choice()}"]
 
@@ -83,20 +98,29 @@ class AgentAccount:
         assert options is not None
         weights = options.weights
         latent = " (the precision is latent: its Gamma prior is integrated out)" if len(weights.precision) > 1 else ""
-        habit = "log habit " if network.agent.habit is not None or any(True for _ in network.said("habit")) else ""
+        habit = "log habit " if network.agent.habit is not None or any(s.role == "habit" for s in network.agent.statements) else ""
         discount = f", discount {float(weights.discount):.4g}" if float(weights.discount) != 1 else ""
         return f"softmax({habit}− {float(weights.precision @ weights.precision_weights):.4g} · G){latent}{discount}"
+
+    def _continuous(self, one: Policies) -> str:
+        """How real actions are chosen."""
+        factors = self.program.network.factor
+        count = one.horizon * sum(factors[name].size for name in one.part.real_actions)
+        each = f" for each of {one.count} policies" if one.part.actions else ""
+        names = ", ".join(one.part.real_actions)
+        return f"plans {names}: {count} real numbers over {one.horizon} steps{each}, where G is lowest, by Newton steps on its gradient"
 
     def program_text(self) -> str:
         """What one step computes: its parts in their order, and the array program that JAX makes of them."""
         import jax
-        import jax.numpy as jnp
 
         program, network = self.program, self.program.network
         parts = [f"update the belief over {_listed(states)}" for states in program.perception.layout.clusters]
+        clusters = network.reals.clusters if network.reals is not None else ()
+        parts += [f"update the Gaussian belief over {_listed(f.name for f in one.states)}" for one in clusters]
         parts += [f"count {name}" for name in network.learnt]
         with jax.enable_x64(True):
-            now = (program.numbers, program.blank, jnp.zeros(len(network.actions), int), jnp.zeros(len(network.outcomes), int), False)
+            now = (program.numbers, program.blank, network.done.zero, network.seen.blank, False)
             rates = (1.0, 1.0)
             if program.options is None:
                 array_program = jax.make_jaxpr(program.advance)(*now, rates)
@@ -110,6 +134,11 @@ class AgentAccount:
 def counted(number: int, one: str, several: str = "") -> str:
     """`1 step`, `2 steps`."""
     return f"{number} {one if number == 1 else several or one + 's'}"
+
+
+def _sized(f: Factor) -> str:
+    what = "real" if f.scalar else f"real[{f.size}]"
+    return f"{f.name} ({what if f.real else f.size})"
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -74,7 +74,7 @@ class Behaviour:
     def _unique(self) -> tuple[Record, np.ndarray]:
         whole = np.concatenate([self.record.seen, self.record.done], axis=-1)
         _, chosen, like = np.unique(whole.reshape(len(whole), -1), axis=0, return_index=True, return_inverse=True)
-        return Record(self.record.seen[chosen], self.record.done[chosen]), np.ravel(like)
+        return replace(self.record, seen=self.record.seen[chosen], done=self.record.done[chosen]), np.ravel(like)
 
     @property
     def distinct(self) -> Record:

@@ -57,7 +57,11 @@ def budget_of(network: AgentNetwork, parts: Sequence[Part]) -> Budget | None:
     spent, allowed = condition.arguments
     if condition.function in ("greater", "greater_equal"):
         spent, allowed = allowed, spent
-    terms = list(_terms(network, spent))
+    try:
+        terms = list(_terms(network, spent))
+    except KeyError as real:
+        text = f"a budget is over actions that have members, and `{real.args[0]}` has none"
+        raise AimError([Diagnostic("AIM0406", text, condition.span, f"write habit {real.args[0]} ~ Normal(0, sd) for a cost")]) from None
     bound = network.evaluator.number(allowed, {})
     if bound.dims or not terms:
         raise AimError([Diagnostic("AIM0406", "a budget is a sum over actions, and a number", condition.span, "write sum(a) <= B")])

@@ -21,10 +21,16 @@ MOST_JOINT_STATES = 2**15
 
 @dataclass(frozen=True)
 class Part:
-    """Clusters, by their places, and the actions that reach them."""
+    """Clusters, by their places, and the actions that reach them: those of states with members, and those of real ones."""
 
     clusters: tuple[int, ...]
     actions: tuple[str, ...]
+    reals: tuple[int, ...] = ()
+    real_actions: tuple[str, ...] = ()
+
+    @property
+    def acts(self) -> bool:
+        return bool(self.actions or self.real_actions)
 
 
 @dataclass(frozen=True)
@@ -89,12 +95,21 @@ def _parts(network: AgentNetwork, clusters: list[tuple[str, ...]], split: list[t
     actions = [f.name for f in network.actions]
     links = [tuple(name for name in (*table.parents, table.child) if name in (*actions, *network.factor)) for table in _tables(network)]
     names = [s for states in clusters for s in states]
+    reals = network.reals.clusters if network.reals is not None else ()
+    members = [(*(f.name for f in (*c.states, *c.outcomes)), *c.actions, *(f.name for f in c.choosing)) for c in reals]
+    numbers = [f.name for f in network.reals.actions] if network.reals is not None else []
     reach = [tuple(n for n in link if n in actions or n in names) for link in links] + [states for states in clusters] + split
     found = []
-    for together in _components([*names, *actions], reach):
+    every = dict.fromkeys([*names, *actions, *(n for own in members for n in own), *numbers])
+    for together in _components(list(every), [*reach, *members]):
         places = tuple(k for k, states in enumerate(clusters) if states[0] in together)
-        found.append(Part(places, tuple(a for a in actions if a in together)))
+        own = tuple(k for k, group in enumerate(members) if group[0] in together)
+        found.append(Part(places, _those(actions, together), own, _those(numbers, together)))
     return tuple(found)
+
+
+def _those(names: list[str], together: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name in together)
 
 
 def _components(names: list[str], links: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:

@@ -46,7 +46,7 @@ def run_in(
         told.append(rows)
         paid.append(rewards)
     longest = max(map(len, told))
-    padded = [[*rows, *([_nothing(rows[-1])] * (longest - len(rows)))] for rows in told]
+    padded = [[*rows, *([_nothing(program.network, rows[-1])] * (longest - len(rows)))] for rows in told]
     stacked = [jax.tree.map(lambda *x: np.stack(x), *rows) for rows in padded]
     rewards = np.array([[*one, *([0.0] * (longest - len(one)))] for one in paid])
     return Trace(program, jax.tree.map(lambda *x: np.stack(x), *stacked), True, seed, rewards)
@@ -73,16 +73,27 @@ def _episode(mind: Mind, environment: Any, steps: int, seed: int, *, drawn: bool
 
 # ------------------------------------------------------------------ observations
 def places_seen(network: AgentNetwork, observed: Any, space: Any = None) -> np.ndarray:
-    """An observation as places of members. What a mapping leaves out was not seen: -1."""
+    """An observation as a row of outcomes. What a mapping leaves out was not seen."""
     if isinstance(observed, Mapping):
         return _by_name(network, observed, getattr(space, "spaces", None) or {})
     parts = getattr(space, "spaces", None)
     values = list(observed) if isinstance(observed, tuple) else list(np.ravel(np.asarray(observed)))
+    if network.reals is not None:
+        return _by_order(network, np.concatenate([np.ravel(v) for v in values]))
     if len(values) != len(network.outcomes):
         text = f"the environment's observation has {len(values)} parts; the outcomes of this agent are {len(network.outcomes)}"
         raise AimError([Diagnostic("AIM0413", text, None, "give a mapping from the names of outcomes to members or their places")])
     starts = [_start(one) for one in parts] if parts is not None else np.broadcast_to(_start(space), len(values))
     return np.array([_place(f, v, start) for f, v, start in zip(network.outcomes, values, starts, strict=True)], int)
+
+
+def _by_order(network: AgentNetwork, values: np.ndarray) -> np.ndarray:
+    """A vector of places and real numbers: the discrete outcomes first, as the columns of a row are."""
+    if len(values) != len(network.seen.blank):
+        text = f"the environment's observation has {len(values)} numbers; the outcomes of this agent are {len(network.seen.blank)}"
+        raise AimError([Diagnostic("AIM0413", text, None, "give a mapping from the names of outcomes to members or numbers")])
+    places = np.array([_place(f, int(v), 0) for f, v in zip(network.outcomes, values, strict=False)], int)
+    return network.seen.joined(places, np.asarray(values[len(places) :], float))
 
 
 def _by_name(network: AgentNetwork, observed: Mapping[str, Any], spaces: Mapping[str, Any]) -> np.ndarray:
@@ -92,12 +103,16 @@ def _by_name(network: AgentNetwork, observed: Mapping[str, Any], spaces: Mapping
             found[k] = _place(f, observed[f.name], _start(spaces.get(f.name)))
         elif f.variable.name in observed:  # a plate of outcomes
             found[k] = _place(f, np.asarray(observed[f.variable.name])[f.place], 0)
-    known = {name for f in network.outcomes for name in (f.name, f.variable.name)}
+    known = {name for f in network.seen.factors for name in (f.name, f.variable.name)}
     if not known & set(observed):
-        listed = ", ".join(dict.fromkeys(f.variable.name for f in network.outcomes))
+        listed = ", ".join(dict.fromkeys(f.variable.name for f in network.seen.factors))
         text = f"the environment's observation holds {', '.join(map(str, observed)) or 'nothing'}, and no outcome of this agent"
         raise AimError([Diagnostic("AIM0413", text, None, f"it may hold {listed}")])
-    return found
+    if network.reals is None:
+        return found
+    real = {n: v for n, v in observed.items() if any(n in (f.name, f.variable.name) for f in network.seen.real)}
+    numbers, _ = one_step(network, real)
+    return network.seen.joined(found, network.seen.numbers(numbers))
 
 
 def _place(factor: Factor, value: Any, start: Any) -> int:
@@ -144,10 +159,12 @@ def _listed(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{name}: {size}" for name, size in sizes.items()) or "none"
 
 
-def _to_environment(environment: Any, network: AgentNetwork, action: Mapping[str, str]) -> Any:
+def _to_environment(environment: Any, network: AgentNetwork, action: Mapping[str, Any]) -> Any:
     """The action as the environment's space has it."""
     space = getattr(environment, "action_space", None)
     places = {f.name: f.members.index(action[f.name]) for f in network.actions}
+    if network.done.real:
+        return _with_numbers(network, places, action, getattr(space, "spaces", None))
     parts = getattr(space, "spaces", None)
     if isinstance(parts, Mapping):
         return {name: place + int(_start(parts[name])) for name, place in places.items()}
@@ -157,17 +174,24 @@ def _to_environment(environment: Any, network: AgentNetwork, action: Mapping[str
     return int(values[0]) if len(values) == 1 and not hasattr(space, "nvec") else values
 
 
+def _with_numbers(network: AgentNetwork, places: Mapping[str, int], action: Mapping[str, Any], parts: Any) -> Any:
+    """An action with real numbers: a mapping where the space is one, else one vector, discrete actions first."""
+    if isinstance(parts, Mapping):
+        return {**places, **{f.name: np.asarray(action[f.name]) for f in network.done.real}}
+    return np.concatenate([[float(p)] for p in places.values()] + [np.ravel(action[f.name]) for f in network.done.real])
+
+
 # ------------------------------------------------------------------ what is told
-def _row(mind: Mind, plan: PolicyPlan, action: Mapping[str, str], *, ended: bool) -> Step:
+def _row(mind: Mind, plan: PolicyPlan, action: Mapping[str, Any], *, ended: bool) -> Step:
     program = mind.program
     (_, chosen), (_, done) = one_step(program.network, plan.action), one_step(program.network, action)
-    done = np.full_like(chosen, -1) if ended else done
+    done = program.network.done.blank if ended else done
     marginals = {n: np.asarray(v) for n, v in with_precision(mind.dtype, program.marginals)(mind.memory).items()}
     learnt = {n: np.asarray(v) for n, v in mind.memory.learnt.items()}
     return Step(np.zeros(0, int), mind.past[-1].seen, done, chosen, marginals, learnt, np.asarray(mind.free_energy), plan.planned)
 
 
-def _nothing(row: Step) -> Step:
+def _nothing(network: AgentNetwork, row: Step) -> Step:
     """A step after the end of an episode: the last beliefs, and nothing seen or done."""
-    nothing = {name: np.full_like(getattr(row, name), -1) for name in ("seen", "action", "chosen")}
-    return row._replace(**nothing, free_energy=np.zeros_like(row.free_energy))
+    done = network.done.blank
+    return row._replace(seen=network.seen.blank, action=done, chosen=done, free_energy=np.zeros_like(row.free_energy))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from ppl.graph.evaluate import Evaluator, fits, index_value
 from ppl.graph.functions import apply_known
 from ppl.graph.values import place_text
 from ppl.semantics import typed
+from ppl.source.diagnostics import AimError, Diagnostic
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,17 @@ class Factor:
     name: str  # "place", "m[2]"
     variable: typed.Variable = field(repr=False)
     place: tuple[int, ...]
-    size: int
+    size: int  # of its set; of a real one how many numbers it is
+
+    @property
+    def real(self) -> bool:
+        """Whether it is a number, or a vector of numbers, and no member of a set."""
+        return self.variable.type.member_of is None
+
+    @property
+    def scalar(self) -> bool:
+        """Whether it is one number."""
+        return self.real and len(self.variable.type.axes) == self.variable.plates
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -43,7 +55,7 @@ class Factor:
 def factors_of(variable: typed.Variable, bound: BoundModel) -> list[Factor]:
     """The factors of a state, an action or an outcome, one for each member of its plates."""
     own = variable.type.member_of
-    size = bound.sizes[own.key] if own is not None else 0
+    size = bound.sizes[own.key] if own is not None else prod(bound.length(axis) for axis in variable.type.axes[variable.plates :])
     plates = [range(bound.length(axis)) for axis in variable.type.axes[: variable.plates]]
     return [Factor(place_text(variable, place), variable, place, size) for place in itertools.product(*plates)]
 
@@ -111,6 +123,11 @@ class AgentEvaluator(Evaluator):
                 if own is not None and own == fixed:
                     return index_value(self.evaluate(statement.value, {}), indices[variable.plates :])
         raise KeyError(variable.name)
+
+    def place_of(self, statement: typed.AgentStatement, loops: Mapping[str, Plated]) -> tuple[int, ...]:
+        """The place, among the plates of its variable, of what a statement speaks of at these values of its indices."""
+        axes = self.model.variables[statement.variable].type.axes
+        return tuple(int(self.index(i, axes[k], loops).data) for k, i in enumerate(statement.indices))
 
     # ------------------------------------------------------------ members and their probabilities
     def ordinal(self, e: typed.TypedExpression, own: typed.IndexSet, loops: Mapping[str, Plated]) -> Plated:
@@ -183,3 +200,10 @@ def plate_members(loops: tuple[typed.Loop, ...], evaluator: Evaluator) -> Iterat
         index = evaluator.loop_index(loops[-1], outer)
         for k in np.asarray(index.data):
             yield {**outer, loops[-1].name: known(int(k))}
+
+
+def refuse_twice(factor: Factor, said: Mapping[str, Any], statement: typed.AgentStatement) -> None:
+    """One statement of a role speaks of each member of a plate."""
+    if factor.name in said:
+        what = {"next": "transitions", "prefer": "preferences", "habit": "habits"}.get(statement.role, "definitions")
+        raise AimError([Diagnostic("AIM0410", f"`{factor.name}` has two {what}", statement.span, "write one, with match")])

@@ -64,7 +64,10 @@ class _Meaning:
 
     def __call__(self, e: tree.Expression) -> Any:
         if isinstance(e, tree.Call):
-            return self._probability(e) if e.function.name == "probability" else self.learnt(e)
+            if e.function.name == "probability":
+                return self._probability(e)
+            real = self._moment(e) if e.function.name in ("mean", "sd", "var") else None
+            return real if real is not None else self.learnt(e)
         name, indices = named(e)
         if name == "free_energy":
             values = np.asarray(self.trace.told.free_energy[0])
@@ -72,13 +75,15 @@ class _Meaning:
         network = self.trace.program.network
         if name not in network.agent.roles:
             return None
-        factor, step = self._addressed(e)
+        factor, step, entry = self._addressed(e)
         told = {**self.trace.states, **self.trace.actions, **self.trace.observations}
+        if factor not in told:
+            raise AimError([Diagnostic("AIM0803", f"`{factor}` is not known in this run", e.span, f"expect of mean({e.span.text})")])
         values = told[factor][0] if self.trace.episodes > 1 else told[factor]
-        return str(values[step])
+        return np.asarray(values[step], float)[entry] if network.factor[factor].real else str(values[step])
 
-    def _addressed(self, e: tree.Expression) -> tuple[str, int]:
-        """The factor and the step of `go[0]`, of `pull[2][0]` in a plate."""
+    def _addressed(self, e: tree.Expression) -> tuple[str, int, tuple[int, ...]]:
+        """The factor and the step of `go[0]`, of `pull[2][0]` in a plate, and the entry of a vector: `x[3][0]`."""
         name, indices = named(e)
         network = self.trace.program.network
         own = [f for f in network.factor.values() if f.variable.name == name]
@@ -86,13 +91,17 @@ class _Meaning:
             known = did_you_mean(str(name), network.agent.roles) or "there is " + ", ".join(network.agent.roles)
             raise AimError([Diagnostic("AIM0803", f"there is no `{name}` in this run", e.span, known)])
         plates = own[0].variable.plates
-        if len(indices) != plates + 1:
+        entries = indices[plates + 1 :]
+        if not 0 < len(indices) - plates <= len(own[0].variable.type.axes) - plates + 1:
             raise AimError([Diagnostic("AIM0801", f"`{e.span.text}` needs the number of a step", e.span, f"write {e.span.text}[0]")])
-        place = tuple(self._member(i, own[0].variable.type.axes[k].set) for k, i in enumerate(indices[:-1]))
+        place = tuple(self._member(i, own[0].variable.type.axes[k].set) for k, i in enumerate(indices[:plates]))
         factor = next((f for f in own if f.place == place), None)
         if factor is None:
             raise AimError([Diagnostic("AIM0803", f"there is no `{e.span.text}` in this run", e.span)])
-        return factor.name, self._step(indices[-1], e)
+        found = tuple(self._member(i, factor.variable.type.axes[plates].set) for i in entries)
+        if any(not 0 <= k < factor.size for k in found):
+            raise AimError([Diagnostic("AIM0803", f"`{factor.name}` has {factor.size} numbers, counted from 0", e.span)])
+        return factor.name, self._step(indices[plates], e), found
 
     def _member(self, index: tree.Expression, own: Any) -> int:
         value = compute(index, self)
@@ -113,9 +122,12 @@ class _Meaning:
             raise AimError(
                 [Diagnostic("AIM0801", "`probability` takes a comparison with a member: probability(side[1] == left_good)", e.span)]
             )
-        factor, step = self._addressed(comparison.left)
+        factor, step, _ = self._addressed(comparison.left)
         if factor not in self.trace.told.beliefs:
             raise AimError([Diagnostic("AIM0803", f"there is no belief in `{factor}`: it is no state", comparison.left.span)])
+        if self.trace.program.network.factor[factor].real:
+            text = f"`{factor}` is real: expect of mean({comparison.left.span.text}) and sd({comparison.left.span.text})"
+            raise AimError([Diagnostic("AIM0803", text, comparison.left.span)])
         members = self.trace.program.network.factor[factor].members
         member = compute(comparison.right, lambda _: None)
         word = member if isinstance(member, str) else f"{float(member):.10g}"
@@ -124,3 +136,15 @@ class _Meaning:
                 [Diagnostic("AIM0110", f"`{factor}` has no member `{word}`", comparison.right.span, did_you_mean(word, members))]
             )
         return np.asarray(self.trace.told.beliefs[factor][0, step, members.index(word)])
+
+    def _moment(self, e: tree.Call) -> np.ndarray | None:
+        """`mean(x[3])`, `sd(x[3][0])`: of the belief in a real state after the outcomes of that step."""
+        subject = e.arguments[0].value
+        name, _ = named(subject)
+        if name not in {f.variable.name for f in self.trace.program.network.truth.real}:
+            return None
+        factor, step, entry = self._addressed(subject)
+        both = np.asarray(self.trace.told.beliefs[factor][0, step], float)
+        variance = np.diagonal(both[:, 1:])
+        value = {"mean": both[:, 0], "var": variance, "sd": np.sqrt(np.maximum(variance, 0.0))}[e.function.name]
+        return value[0] if self.trace.program.network.factor[factor].scalar else value[entry]

@@ -135,6 +135,9 @@ def _refuse_untold(behaviour: Behaviour, where: str) -> None:
         names = ", ".join(f.name for f in program.network.actions) or "a"
         text = f"`{model.name}` has no plan: nothing says how its actions come about"
         raise AimError([Diagnostic("AIM0416", text, model.span, f"write plan {names} by efe(horizon = 1)")])
+    if program.network.reals is not None:
+        text = f"`{model.name}` has real states, actions or outcomes: its behaviour has no likelihood here"
+        raise AimError([Diagnostic("AIM0510", text, model.span, "fit agents whose states, actions and outcomes are members of sets")])
     if program.budget is not None:
         text = f"the actions of `{model.name}` share a budget, and choices that depend on each other have no likelihood here"
         raise AimError([Diagnostic("AIM0510", text, model.span, "leave `subject to` out")])

@@ -42,24 +42,25 @@ class Loop:
     def run(self, numbers: Any, preferences: Mapping[str, Any], given: Any, steps: Any, chances: Any = None) -> Step:
         """All steps of one episode, with a leading axis of steps. With `chances`, a random number for each part, actions are drawn."""
         network = self.program.network
-        blank = jax.tree.map(jnp.asarray, self.program.perception.blank(numbers.counts))
-        carry = (self.world.begin(given), blank, jnp.zeros(len(network.actions), int))
+        blank = jax.tree.map(jnp.asarray, self.program.remembering(self.program.perception.blank(numbers.counts)))
+        carry = (self.world.begin(given), blank, jnp.asarray(network.done.zero))
         count = jax.tree.leaves(steps)[0].shape[0]
         _, told = jax.lax.scan(lambda c, at: self._step(numbers, preferences, c, *at), carry, (jnp.arange(count), steps, chances))
         return told
 
     def _step(self, numbers: Any, preferences: Mapping[str, Any], carry: Any, step: Any, now: Any, chances: Any) -> tuple[Any, Step]:
         program, (state, memory, action) = self.program, carry
+        columns = program.network.done
         seen = self.world.observe(state, now)
         memory, free_energy = program.advance(numbers, memory, action, seen, step == 0, self.rates)
-        planned = Planned((), jnp.full(len(program.network.actions), -1), jnp.zeros(0))
+        planned = Planned((), jnp.asarray(columns.blank), jnp.zeros(0))
         if program.options is not None:
-            ahead = {n: window(v, step, program.horizon) for n, v in preferences.items()}
+            ahead = jax.tree.map(lambda v: window(v, step, program.horizon), preferences)
             planned = program.plan(numbers, memory, ahead, self.followed)
         chosen = planned.action
         done = self.world.done(now)
         own = program.drawn(planned.parts, chances) if chances is not None and planned.parts else chosen
-        action = jnp.where(done >= 0, done, own)
+        action = jnp.where(columns.known(done), done, own)
         truth, marginals = self.world.states(state), program.marginals(memory)
         told = Step(truth, seen, action, chosen, marginals, memory.learnt, free_energy, planned._replace(parts=self._kept(planned.parts)))
         return (self.world.move(state, action, now), memory, action), told
@@ -68,10 +69,9 @@ class Loop:
         """The whole plans, or where they would be too many numbers those of the best policy alone."""
         if self.whole_plans:
             return valued
-        return tuple(
-            Valued(v.terms[k][None], v.energy[k][None], v.log_prior[k][None], v.probabilities[k][None], v.first, v.loss.max()[None])
-            for v, k in ((v, jnp.argmax(v.probabilities)) for v in valued)
-        )
+        best = [jnp.argmax(v.probabilities) for v in valued]
+        kept = [jax.tree.map(lambda x, k=k: x[k][None], v) for v, k in zip(valued, best, strict=True)]
+        return tuple(k._replace(first=v.first, loss=v.loss.max()[None]) for k, v in zip(kept, valued, strict=True))
 
 
 def window(preferences: Any, step: Any, horizon: int) -> Any:

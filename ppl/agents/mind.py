@@ -13,7 +13,9 @@ import numpy as np
 from ppl.agents.perception import Memory
 from ppl.agents.policy_plan import PolicyPlan
 from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram
+from ppl.agents.prospects import refuse_infinite
 from ppl.agents.record import one_step
+from ppl.agents.rows import said, text
 from ppl.arrays.streams import stream
 from ppl.engines.precision import with_precision
 from ppl.results.belief import Belief
@@ -59,23 +61,26 @@ class Mind:
         since the step before, and where the outcomes are impossible under the model.
         """
         seen, done = one_step(self.program.network, values)
-        mind = self if not (done >= 0).any() else self.did(**{k: v for k, v in values.items() if self._is_action(k)})
+        mind = (
+            self if not self.program.network.done.known(done).any() else self.did(**{k: v for k, v in values.items() if self._is_action(k)})
+        )
         return mind.saw(seen)
 
     def saw(self, seen: np.ndarray) -> Mind:
-        """The same for places of members, -1 where nothing was seen."""
-        actions = self.program.network.actions
+        """The same for a row of outcomes."""
+        network = self.program.network
+        actions = network.done.factors
         if self.past and actions and self.pending is None:
             names = ", ".join(f"{f.name} = …" for f in actions)
-            text = "nothing says what was done since the step before"
-            raise AimError([Diagnostic("AIM0414", text, None, f"perceive({names}, …), or use the mind that `did` or `step` gives")])
-        action = self.pending if self.pending is not None else np.zeros(len(actions), int)
+            message = "nothing says what was done since the step before"
+            raise AimError([Diagnostic("AIM0414", message, None, f"perceive({names}, …), or use the mind that `did` or `step` gives")])
+        action = self.pending if self.pending is not None else network.done.zero
         memory, free_energy = self._advanced(action, seen)
         if not np.isfinite(free_energy):
-            told = ", ".join(f"{f.name} = {f.members[k]}" for f, k in zip(self.program.network.outcomes, seen, strict=True) if k >= 0)
-            text = f"step {len(self.past)}: {told} cannot happen under `{self.program.network.model.name}`"
+            told = ", ".join(f"{name} = {text(v)}" for name, v in network.seen.told(seen).items() if v is not None)
+            message = f"step {len(self.past)}: {told} cannot happen under `{network.model.name}`"
             hint = "give outcomes that should not rule anything out a small probability"
-            raise AimError([Diagnostic("AIM0805", text, None, hint)])
+            raise AimError([Diagnostic("AIM0805", message, None, hint)])
         return replace(self, pending=None, past=(*self.past, Past(action, seen, memory, free_energy)))
 
     def _advanced(self, action: np.ndarray, seen: np.ndarray) -> tuple[Memory, float]:
@@ -95,14 +100,14 @@ class Mind:
                 [Diagnostic("AIM0414", "no action comes before the first outcomes", None, "perceive what is seen at step 0 first")]
             )
         _, done = one_step(self.program.network, actions)
-        missing = [f.name for f, k in zip(self.program.network.actions, done, strict=True) if k < 0]
+        missing = [name for name, value in self.program.network.done.told(done).items() if not said(value)]
         if missing:
-            text = f"nothing says what `{missing[0]}` was"
-            raise AimError([Diagnostic("AIM0414", text, None, f"give {missing[0]} = …")])
+            message = f"nothing says what `{missing[0]}` was"
+            raise AimError([Diagnostic("AIM0414", message, None, f"give {missing[0]} = …")])
         return replace(self, pending=done)
 
     def _is_action(self, name: str) -> bool:
-        return any(name in (f.name, f.variable.name) for f in self.program.network.actions)
+        return any(name in (f.name, f.variable.name) for f in self.program.network.done.factors)
 
     # ------------------------------------------------------------ beliefs
     @cached_property
@@ -111,8 +116,8 @@ class Mind:
         if self.past:
             return self.past[-1].memory
         network = self.program.network
-        memory, _ = self._advanced(np.zeros(len(network.actions), int), np.full(len(network.outcomes), -1))
-        return Memory(memory.beliefs, self.program.numbers.counts)
+        memory, _ = self._advanced(network.done.zero, network.seen.blank)
+        return memory._replace(learnt=self.program.numbers.counts)
 
     @cached_property
     def beliefs(self) -> Mapping[str, Belief]:
@@ -126,10 +131,10 @@ class Mind:
         program = self.program
 
         def compute() -> list[Any]:
-            found, back = [steps[-1].memory.beliefs], program.compiled("smoothed_pair")
+            found, back = [steps[-1].memory], program.compiled("smoothed_pair")
             for before, after in list(pairwise(steps))[::-1]:
                 found.append(back(program.numbers, before.memory, after.action, found[-1]))
-            return [program.marginals(Memory(beliefs, {})) for beliefs in found[::-1]]
+            return [program.marginals(memory) for memory in found[::-1]]
 
         if not steps:
             return []
@@ -141,9 +146,9 @@ class Mind:
         """The policies from here on, valued by expected free energy. Raises `AimError` where the agent has no `plan`."""
         program = self.program
         if program.options is None:
-            text = f"`{program.network.model.name}` has no plan"
-            names = ", ".join(f.name for f in program.network.actions) or "a"
-            raise AimError([Diagnostic("AIM0416", text, program.network.model.span, f"write plan {names} by efe(horizon = 1)")])
+            message = f"`{program.network.model.name}` has no plan"
+            names = ", ".join(f.name for f in program.network.done.factors) or "a"
+            raise AimError([Diagnostic("AIM0416", message, program.network.model.span, f"write plan {names} by efe(horizon = 1)")])
         return PolicyPlan(program.network, program.policies, self._planned(), program.options.sophisticated)
 
     def _planned(self) -> Any:
@@ -165,14 +170,17 @@ class Mind:
 
         import jax
 
-        return jax.tree.map(np.asarray, with_precision(self.dtype, compute)())
+        planned = jax.tree.map(np.asarray, with_precision(self.dtype, compute)())
+        if program.network.reals is not None:
+            refuse_infinite(program.network.reals, [v.energy for v in planned.parts])
+        return planned
 
-    def act(self, plan: PolicyPlan | None = None, *, seed: int | None = None) -> dict[str, str]:
+    def act(self, plan: PolicyPlan | None = None, *, seed: int | None = None) -> dict[str, Any]:
         """The action by name: the most probable first one; with a seed one drawn by its probability. `did(**action)` does it."""
         plan = self.plan() if plan is None else plan
         return plan.action if seed is None else plan.draw(stream(seed, "action", self.t + 1))
 
-    def step(self, **observations: Any) -> tuple[dict[str, str], Mind]:
+    def step(self, **observations: Any) -> tuple[dict[str, Any], Mind]:
         """Perceives, plans and acts: the action by name, and the mind that has done it."""
         mind = self.perceive(**observations)
         action = mind.act()
@@ -184,6 +192,8 @@ class Mind:
 
 
 def _short(belief: Belief) -> str:
+    if belief.family == "Normal" and not belief.plates:
+        return f"{float(belief.mean):.3g} ± {float(belief.sd):.2g}"
     if belief.family != "Categorical" or belief.plates or belief.members is None:
         return belief.family
     p = belief.params["p"]

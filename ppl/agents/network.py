@@ -14,8 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from ppl.agents.evaluation import AgentEvaluator, Factor, factors_of, plate_members
+from ppl.agents.evaluation import AgentEvaluator, Factor, factors_of, plate_members, refuse_twice
+from ppl.agents.gaussian import Reals
 from ppl.agents.parameters import may_be_learnt, random_names, read_by, refuse_unknown
+from ppl.agents.real_rules import reals_of
+from ppl.agents.rows import Columns
 from ppl.arrays.plated import Plated, namespace
 from ppl.graph.bound import BoundModel
 from ppl.graph.supports import computed
@@ -62,7 +65,10 @@ class LearntTable:
 
 @dataclass(frozen=True)
 class AgentNetwork:
-    """All that perception, learning and planning need of an agent. `evaluator` holds the parameters that it was built with."""
+    """All that perception, learning and planning need of an agent. `evaluator` holds the parameters that it was built with.
+
+    States, actions and outcomes with members stand here, with their tables; the real ones in `reals`, with their rules.
+    """
 
     model: typed.TypedModel
     bound: BoundModel
@@ -74,6 +80,7 @@ class AgentNetwork:
     transitions: dict[str, Table] = field(repr=False)
     observations: dict[str, Table] = field(repr=False)
     learnt: dict[str, LearntTable] = field(repr=False)
+    reals: Reals | None = field(default=None, repr=False)
 
     @property
     def agent(self) -> typed.TypedAgent:
@@ -82,13 +89,28 @@ class AgentNetwork:
 
     @cached_property
     def factor(self) -> dict[str, Factor]:
-        return {f.name: f for f in (*self.states, *self.actions, *self.outcomes)}
+        return {f.name: f for f in (*self.states, *self.actions, *self.outcomes)} | (self.reals.factors if self.reals else {})
+
+    @cached_property
+    def seen(self) -> Columns:
+        """All outcomes, as the columns of what is seen at a step."""
+        return Columns((*self.outcomes, *(self.reals.outcomes if self.reals else ())))
+
+    @cached_property
+    def done(self) -> Columns:
+        """All actions, as the columns of what is done."""
+        return Columns((*self.actions, *(self.reals.actions if self.reals else ())))
+
+    @cached_property
+    def truth(self) -> Columns:
+        """All states, as the columns of what is so."""
+        return Columns((*self.states, *(self.reals.states if self.reals else ())))
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """The log of the preferred probability of each member, for each of these time steps: T × members, by outcome or state."""
         found: dict[str, Any] = {}
         for statement, factor, loops in self.said("prefer"):
-            _refuse_twice(factor, found, statement)
+            refuse_twice(factor, found, statement)
             loops = {**loops, statement.time or "t": Plated(("time",), times)}
             p = _table(statement, factor, loops, self.evaluator)
             _refuse_unnormalised(
@@ -101,16 +123,18 @@ class AgentNetwork:
         """The log of the prior probability of each member of the actions that have a habit."""
         found: dict[str, Any] = {}
         for statement, factor, loops in self.said("habit"):
-            _refuse_twice(factor, found, statement)
+            refuse_twice(factor, found, statement)
             p = _table(statement, factor, loops, self.evaluator)
             _refuse_unnormalised(Table(factor.name, tuple(p.dims), p.data, {}, statement.span), {}, "the habit over")
             found[factor.name] = _log(p.data)
         return found
 
     def said(self, role: str):
-        """Each statement of a role for each member of its plates: the statement, its factor, the values of its indices."""
+        """Each statement of a role for each member of its plates: the statement, its factor, the values of its indices. Real factors
+        have theirs in `reals`."""
+        discrete = {name for name, _ in self.evaluator.factors}
         for statement in self.agent.statements:
-            if statement.role == role:
+            if statement.role == role and statement.variable in discrete:
                 for loops in plate_members(statement.loops, self.evaluator):
                     yield statement, _addressed(statement, loops, self.evaluator), loops
 
@@ -130,8 +154,10 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     assert model.agent is not None
     roles = model.agent.roles
     by_role: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
+    real: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
     for name, role in roles.items():
-        by_role[role] += factors_of(model.variables[name], bound)
+        for factor in factors_of(model.variables[name], bound):
+            (real if factor.real else by_role)[role].append(factor)
     factors = {(f.variable.name, f.place): f for found in by_role.values() for f in found}
     known = {n: v for n, v in bound.values.items() if n not in roles and np.all(bound.observed.get(n, True))}
     stated = {n: Plated((), namespace(v).asarray(v)) for n, v in (values or {}).items()}
@@ -143,30 +169,26 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     reader = _Reader(evaluator, learnt, stand_ins)
     tables: dict[str, dict[str, Table]] = {"initial": {}, "next": {}, "observe": {}}
     for statement in model.agent.statements:
-        if statement.role in tables:
+        if statement.role in tables and any(name == statement.variable for name, _ in factors):
             for loops in plate_members(statement.loops, evaluator):
                 factor = _addressed(statement, loops, evaluator)
-                _refuse_twice(factor, tables[statement.role], statement)
+                refuse_twice(factor, tables[statement.role], statement)
                 tables[statement.role][factor.name] = reader.table(statement, factor, loops)
     _refuse_missing(by_role, tables)
     states, actions, outcomes = (tuple(by_role[role]) for role in ("state", "action", "outcome"))
-    return AgentNetwork(model, bound, evaluator, states, actions, outcomes, tables["initial"], tables["next"], tables["observe"], learnt)
+    reals = reals_of(evaluator, real, actions)
+    _refuse_missing(real, reals.rules if reals is not None else tables)
+    return AgentNetwork(
+        model, bound, evaluator, states, actions, outcomes, tables["initial"], tables["next"], tables["observe"], learnt, reals
+    )
 
 
 def _addressed(statement: typed.AgentStatement, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Factor:
     """The factor that a statement speaks of at these values of its indices."""
-    axes = evaluator.model.variables[statement.variable].type.axes
-    place = tuple(int(evaluator.index(i, axes[k], loops).data) for k, i in enumerate(statement.indices))
-    return evaluator.factors[statement.variable, place]
+    return evaluator.factors[statement.variable, evaluator.place_of(statement, loops)]
 
 
-def _refuse_twice(factor: Factor, said: Mapping[str, Any], statement: typed.AgentStatement) -> None:
-    if factor.name in said:
-        what = {"next": "transitions", "prefer": "preferences", "habit": "habits"}.get(statement.role, "definitions")
-        raise AimError([Diagnostic("AIM0410", f"`{factor.name}` has two {what}", statement.span, "write one, with match")])
-
-
-def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Mapping[str, Table]]) -> None:
+def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Mapping[str, Any]]) -> None:
     """Members of plates that no statement speaks of."""
     for factor in factors["state"]:
         if factor.name not in tables["next"]:
@@ -177,7 +199,12 @@ def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Ma
 def _table(statement: typed.AgentStatement, factor: Factor, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Plated:
     own = factor.variable.type.member_of
     assert own is not None
-    table = evaluator.probabilities(statement, factor.size, own, loops)
+    try:
+        table = evaluator.probabilities(statement, factor.size, own, loops)
+    except KeyError as missing:
+        text = f"`{factor.name}` has members, and changes with `{missing.args[0]}`, which is real"
+        hint = "let it be real too: what is discrete depends on what is discrete"
+        raise AimError([Diagnostic("AIM0418", text, statement.span, hint)]) from None
     return Plated(table.dims, table.data * 1.0)  # {a: 1} is written in whole numbers
 
 

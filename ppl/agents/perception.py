@@ -27,10 +27,12 @@ Beliefs = tuple[Any, ...]
 
 
 class Memory(NamedTuple):
-    """What an agent carries from step to step: its belief over states, and the counts of each table that it learns."""
+    """What an agent carries from step to step: its belief over states, the counts of each table that it learns, and its belief over
+    real states."""
 
     beliefs: Beliefs
     learnt: dict[str, Any]
+    reals: tuple[Any, ...] = ()
 
 
 class Tables(NamedTuple):

@@ -38,7 +38,7 @@ class Weights(NamedTuple):
 
     def energy(self, terms: Any) -> Any:
         """G of terms in the order of TERMS; infinite where something that is never preferred can happen."""
-        value = self.epistemic * terms[..., 1] + self.novelty * terms[..., 2]
+        value = jnp.where(self.epistemic > 0, self.epistemic * terms[..., 1], 0.0) + self.novelty * terms[..., 2]
         pragmatic = terms[..., 0]
         return -(value + jnp.where(jnp.isneginf(pragmatic) & (self.pragmatic > 0), -jnp.inf, self.pragmatic * _finite(pragmatic)))
 

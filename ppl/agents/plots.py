@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ppl.agents.rows import text
 from ppl.results.extras import needs
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
@@ -26,7 +27,7 @@ def plot(trace: Trace, kind: str, *, episode: int = 0, ax: Any = None) -> Any:
 
 def _beliefs(trace: Trace, episode: int, ax: Any) -> Any:
     """The probability of each member of each state, darker where it is larger, with the true state as a dot where it is known."""
-    states = trace.program.network.states
+    states = trace.program.network.truth.factors
     if ax is None:
         _, grid = needs("matplotlib.pyplot", "plots").subplots(
             len(states), 1, squeeze=False, sharex=True, layout="constrained", figsize=(7, 1 + 1.6 * len(states))
@@ -34,13 +35,30 @@ def _beliefs(trace: Trace, episode: int, ax: Any) -> Any:
         axes = grid[:, 0]
     else:
         axes = np.atleast_1d(ax)
-    for k, (place, f) in enumerate(zip(axes, states, strict=True)):
+    for place, f in zip(axes, states, strict=True):
+        if f.real:
+            _band(trace, episode, place, f)
+            continue
+        k = trace.program.network.truth.discrete.index(f)
         place.imshow(trace.told.beliefs[f.name][episode].T, aspect="auto", cmap="Greys", vmin=0, vmax=1)
         if trace.told.states.shape[-1]:
             place.plot(np.arange(trace.steps), trace.told.states[episode, :, k], ".", color="tab:red", label="true")
         place.set(ylabel=f.name, yticks=range(f.size), yticklabels=f.members)
     axes[-1].set(xlabel="step")
     return axes
+
+
+def _band(trace: Trace, episode: int, ax: Any, f: Any) -> None:
+    """The mean of a real state with two standard deviations on both sides, and the true state as dots."""
+    both, steps = trace.told.beliefs[f.name][episode], np.arange(trace.steps)
+    columns = trace.program.network.truth
+    for k in range(f.size):
+        mean, deviation = both[:, k, 0], np.sqrt(np.maximum(both[:, k, 1 + k], 0.0))
+        (line,) = ax.plot(steps, mean, label=f.name if f.scalar else f"{f.name}[{k}]")
+        ax.fill_between(steps, mean - 2 * deviation, mean + 2 * deviation, alpha=0.2, color=line.get_color())
+        if trace.told.states.shape[-1]:
+            ax.plot(steps, columns.numbers(trace.told.states[episode])[:, columns.numbered[f.name].start + k], ".", color=line.get_color())
+    ax.set(ylabel=f.name)
 
 
 def _over_policies(trace: Trace, episode: int, ax: Any, *, what: str, label: str) -> Any:
@@ -56,7 +74,7 @@ def _over_policies(trace: Trace, episode: int, ax: Any, *, what: str, label: str
 
 
 def _text(policy: list[Any]) -> str:
-    return " ".join(one if isinstance(one, str) else ",".join(f"{k}={v}" for k, v in one.items()) for one in policy)
+    return " ".join(",".join(f"{k}={text(v)}" for k, v in one.items()) if isinstance(one, dict) else text(one) for one in policy)
 
 
 def _policies(trace: Trace, episode: int, ax: Any) -> Any:

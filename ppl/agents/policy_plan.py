@@ -11,10 +11,12 @@ import numpy as np
 from ppl.agents.network import AgentNetwork
 from ppl.agents.policies import Policies
 from ppl.agents.program import Planned, Valued, best
+from ppl.agents.rows import text as shown
 
 MOST_LISTED = 200_000
 
-Action = str | dict[str, str]
+Entry = str | float | list[float]
+Action = Entry | dict[str, Entry]
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class PolicyPlan:
 
     `G = -(pragmatic + epistemic + novelty)` under weights of 1, and `risk = G - ambiguity + novelty`. Actions that reach nothing in
     common are planned apart: `parts` are then several, and the policies here their combinations, as long as these are few enough.
+    Real actions are numbers: a policy holds those at which it is best.
     """
 
     network: AgentNetwork = field(repr=False)
@@ -43,32 +46,36 @@ class PolicyPlan:
     @cached_property
     def acting(self) -> tuple[int, ...]:
         """The parts that hold actions."""
-        return tuple(k for k, one in enumerate(self.sets) if one.part.actions)
+        return tuple(k for k, one in enumerate(self.sets) if one.part.acts)
 
     @cached_property
     def policies(self) -> list[list[Action]]:
-        """Each a list of actions, the first first: a member's name, or with several actions an object of names."""
+        """Each a list of actions, the first first: a member's name or a number, or with several actions an object of these."""
         steps = [self._steps(k) for k in self.acting]
-        counts = [len(s) for s in steps]
-        names = {f.name: f.members for f in self.network.actions}
+        counts, horizon = [len(s) for s in steps], steps[0].shape[1] if steps else 0
         found = []
         for place in np.ndindex(*counts):
-            own = [s[i] for s, i in zip(steps, place, strict=True)]
-            found.append([self._named({k: int(o[t]) for k, o in zip(self.acting, own, strict=True)}, names) for t in range(len(own[0]))])
+            own = dict(zip(self.acting, place, strict=True))
+            rows = {k: s[i] for (k, i), s in zip(own.items(), steps, strict=True)}
+            found.append([self._named({k: int(row[t]) for k, row in rows.items()}, own, t) for t in range(horizon)])
         return found
 
     def _steps(self, k: int) -> np.ndarray:
         one = self.sets[k]
         return np.arange(one.choices)[:, None] if self.sophisticated else one.steps()
 
-    def _named(self, joint: dict[int, int], names: dict[str, tuple[str, ...]]) -> Action:
-        found = {}
+    def _named(self, joint: dict[int, int], policies: dict[int, int], step: int) -> Action:
+        """Joint actions of the parts by name, with the real ones of these policies at a step."""
+        factors, found = self.network.factor, {}
         for k, place in joint.items():
             one = self.sets[k]
-            for name, at in zip(one.part.actions, np.unravel_index(place, one.sizes), strict=True):
-                found[name] = names[name][int(at)]
-        ordered = {f.name: found[f.name] for f in self.network.actions if f.name in found}
-        return next(iter(ordered.values())) if len(self.network.actions) == 1 else ordered
+            for name, at in zip(one.part.actions, np.unravel_index(place, one.sizes) if one.sizes else (), strict=True):
+                found[name] = factors[name].members[int(at)]
+            for name in one.part.real_actions:
+                value = np.asarray(self.valued[k].actions[name], float)[policies[k], step]
+                found[name] = float(value[0]) if factors[name].scalar else value.tolist()
+        ordered = {f.name: found[f.name] for f in self.network.done.factors if f.name in found}
+        return next(iter(ordered.values())) if len(self.network.done.factors) == 1 else ordered
 
     # ------------------------------------------------------------ values
     def _combined(self, arrays: list[Any], passive: float = 0.0) -> np.ndarray:
@@ -123,28 +130,32 @@ class PolicyPlan:
     # ------------------------------------------------------------ choice
     @cached_property
     def first(self) -> dict[str, np.ndarray]:
-        """The probability of each first action, by action."""
+        """The probability of each first action that has members, by action."""
         found = {}
         for k in self.acting:
             one = self.sets[k]
-            joint = np.asarray(self.valued[k].first, float).reshape(one.sizes)
+            joint = np.asarray(self.valued[k].first, float).reshape(one.sizes or 1)
             for axis, name in enumerate(one.part.actions):
                 found[name] = joint.sum(axis=tuple(i for i in range(joint.ndim) if i != axis))
         return {f.name: found[f.name] for f in self.network.actions if f.name in found}
 
     @cached_property
-    def action(self) -> dict[str, str]:
+    def action(self) -> dict[str, Entry]:
         """The first action that is taken, by name: the most probable one; under a budget the best that keeps it."""
-        places = np.asarray(self.planned.action)
-        return {f.name: f.members[int(k)] for f, k in zip(self.network.actions, places, strict=True)}
+        return self.network.done.told(np.asarray(self.planned.action))
 
-    def members(self, joint: dict[int, int]) -> dict[str, str]:
-        """Joint actions of the parts as members by action."""
-        named = self._named(joint, {f.name: f.members for f in self.network.actions})
-        return named if isinstance(named, dict) else {self.network.actions[0].name: named}
+    def members(self, joint: dict[int, int]) -> dict[str, Entry]:
+        """Joint first actions of the parts by action: real ones are those of the best policy that begins so."""
+        policies = {k: self._best(k, place) for k, place in joint.items() if self.sets[k].part.real_actions}
+        named = self._named(joint, policies, 0)
+        return named if isinstance(named, dict) else {self.network.done.factors[0].name: named}
+
+    def _best(self, k: int, first: int) -> int:
+        probabilities = np.asarray(self.valued[k].probabilities, float)
+        return int(np.argmax(np.where(self._steps(k)[:, 0] == first, probabilities, -1.0)))
 
     @cached_property
-    def ties(self) -> list[dict[str, str]]:
+    def ties(self) -> list[dict[str, Entry]]:
         """Further first actions that are as probable as the one that is taken; under a budget none is told."""
         if len(self.price):
             return []
@@ -152,7 +163,7 @@ class PolicyPlan:
         taken = {k: int(places[0]) for k, places in equal.items()}
         return [self.members({**taken, k: int(place)}) for k, places in equal.items() for place in places[1:]]
 
-    def draw(self, rng: np.random.Generator) -> dict[str, str]:
+    def draw(self, rng: np.random.Generator) -> dict[str, Entry]:
         """A first action by its probability."""
         joint = {}
         for k in self.acting:
@@ -162,7 +173,7 @@ class PolicyPlan:
 
     @cached_property
     def loss(self) -> float:
-        """How much G may be off because improbable outcomes were passed over."""
+        """How much G may be off: because improbable outcomes were passed over, or because real actions are not yet the best."""
         return float(sum(np.max(np.asarray(v.loss)) for v in self.valued))
 
     @property
@@ -171,4 +182,4 @@ class PolicyPlan:
         return int(np.prod([len(np.asarray(self.valued[k].probabilities)) for k in self.acting], dtype=float))
 
     def __repr__(self) -> str:
-        return f"<plan of {self.count} policies: {', '.join(f'{k} = {v}' for k, v in self.action.items())}>"
+        return f"<plan of {self.count} policies: {', '.join(f'{k} = {shown(v)}' for k, v in self.action.items())}>"

@@ -5,7 +5,7 @@ Numbers that do not change are arguments and no constants of the compiled functi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -18,11 +18,13 @@ import numpy as np
 from ppl.agents.budget import Budget, budget_of, priced, whole_actions
 from ppl.agents.clusters import MOST_JOINT_STATES, lay_out
 from ppl.agents.foresight import foresee, outcomes_of
+from ppl.agents.kalman import RealPerception
 from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, options_of
 from ppl.agents.perception import Memory, Perception, Tables, known_tables, tables_of
 from ppl.agents.planning import MOST_AT_ONCE, TERMS, Planner
 from ppl.agents.policies import Policies, policies_of
+from ppl.agents.prospects import RealPlanner, preferences
 from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
@@ -47,7 +49,8 @@ class Numbers(NamedTuple):
 
 class Valued(NamedTuple):
     """The policies of one part: `terms` are policies × (pragmatic, epistemic, novelty, ambiguity), discounted; `first` is the
-    probability of each first joint action; `loss` bounds what outcomes that were passed over can change in G."""
+    probability of each first joint action; `loss` bounds what outcomes that were passed over can change in G, and tells how much lower
+    it may be at other real actions; `actions` are the real ones of each policy, steps × numbers, by name."""
 
     terms: Any
     energy: Any
@@ -55,6 +58,7 @@ class Valued(NamedTuple):
     probabilities: Any
     first: Any
     loss: Any
+    actions: Any = ()
 
 
 class Planned(NamedTuple):
@@ -77,8 +81,17 @@ class AgentProgram:
         return Perception(self.network, lay_out(self.network, whole_parts=whole))
 
     @cached_property
+    def real_perception(self) -> RealPerception | None:
+        reals = self.network.reals
+        return RealPerception(reals, self.network.done, self.network.seen) if reals is not None else None
+
+    @cached_property
     def planner(self) -> Planner:
         assert self.options is not None
+        if self.options.sophisticated and self.network.reals is not None:
+            assert self.network.agent.planning is not None
+            text = "outcomes that are real numbers cannot be foreseen one by one"
+            raise AimError([Diagnostic("AIM0415", text, self.network.agent.planning.span, "leave `sophisticated` out")])
         planner = Planner(self.perception, self.options.horizon)
         if self.options.sophisticated:
             self._refuse_unforeseeable(planner)
@@ -99,7 +112,7 @@ class AgentProgram:
     @cached_property
     def policies(self) -> tuple[Policies, ...]:
         assert self.options is not None
-        return tuple(policies_of(self.network, part, self.horizon if part.actions else 1) for part in self.planner.layout.parts)
+        return tuple(policies_of(self.network, part, self.horizon if part.acts else 1) for part in self.planner.layout.parts)
 
     @cached_property
     def budget(self) -> Budget | None:
@@ -136,36 +149,57 @@ class AgentProgram:
     # ------------------------------------------------------------ pure functions
     def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, rates: Any) -> tuple[Memory, Any]:
         """The memory after an action and what was seen then (`first`: at the beginning), and the free energy."""
-        return self.perception.advance(numbers.known, numbers.counts, memory, action, seen, first, rates)
+        done, looked = self.network.done, self.network.seen
+        found, free_energy = self.perception.advance(
+            numbers.known, numbers.counts, memory, done.places(action), looked.places(seen), first, rates
+        )
+        if self.real_perception is None:
+            return found, free_energy
+        reals, more = self.real_perception.advance(memory.reals, action, seen, first)
+        return found._replace(reals=reals), free_energy + more
 
     def smoothed_pair(self, numbers: Numbers, before: Memory, action: Any, later: Any) -> Any:
         """The belief at a step given the same that the belief at the next step is given."""
-        tables = tables_of(self.network, numbers.known, before.learnt)
-        predicted = self.perception.predict(before.beliefs, action, tables)
-        return self.perception.smoothed(before.beliefs, action, predicted, later, tables)
+        tables, places = tables_of(self.network, numbers.known, before.learnt), self.network.done.places(action)
+        predicted = self.perception.predict(before.beliefs, places, tables)
+        beliefs = self.perception.smoothed(before.beliefs, places, predicted, later.beliefs, tables)
+        real = self.real_perception
+        return later._replace(beliefs=beliefs, reals=real.smoothed(before.reals, action, later.reals) if real is not None else ())
 
     def plan(self, numbers: Numbers, memory: Memory, log_preferences: dict[str, Any], followed: int | None = None) -> Planned:
         """The policies of each part, of a sophisticated agent its first actions (with `followed` outcomes at each node), and the action
         that follows: the most probable first one, of equal ones the first; under a budget one that keeps it."""
         assert self.options is not None
-        scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, log_preferences)
-        valued = self._foreseen if self.options.sophisticated else self._listed
-        parts = [valued(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
+        real = self.network.reals.factors if self.network.reals is not None else ()
+        preferred = {name: log_preferences[name] for name in log_preferences if name in real}
+        discrete = {name: logs for name, logs in log_preferences.items() if name not in real}
+        scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, discrete)
+        if self.options.sophisticated:
+            parts = [self._foreseen(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
+        else:
+            parts = [self._listed(k, numbers, memory, scene, preferred) for k in range(len(self.policies))]
         if self.budget is None:
-            return Planned(tuple(parts), self.spread([jnp.argmax(best(one.first)) for one in parts]), jnp.zeros(0))
+            return Planned(tuple(parts), self.row(parts, [jnp.argmax(best(one.first)) for one in parts]), jnp.zeros(0))
         steps = 1 if self.options.sophisticated else self.horizon
         priced_parts, price = priced(parts, self.policies, self.budget, numbers.weights, steps)
         whole = whole_actions(parts, self.policies, self.budget, numbers.weights, price)
-        return Planned(tuple(priced_parts), self.spread(whole), price)
+        return Planned(tuple(priced_parts), self.row(priced_parts, whole), price)
 
-    def _listed(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
+    def _listed(self, place: int, numbers: Numbers, memory: Memory, scene: Any, preferred: Mapping[str, Any]) -> Valued:
         policies, weights = self.policies[place], numbers.weights
-        terms = self.planner.policies(policies.part, memory.beliefs, scene, weights.discount, policies.kept)
-        energy, log_prior = weights.energy(terms), policies.log_prior(numbers.log_habits[place])
-        if not policies.part.actions:
+        part, log_prior = policies.part, policies.log_prior(numbers.log_habits[place])
+        terms, loss, actions = self.planner.policies(part, memory.beliefs, scene, weights.discount, policies.kept), 0.0, ()
+        if part.reals or part.real_actions:
+            assert self.network.reals is not None
+            planner = RealPlanner(self.network.reals, policies.horizon)
+            more, actions, log_habit, loss = planner.values(part, memory.reals, preferred, weights, policies.steps(), policies.sizes)
+            terms, log_prior = terms + more, log_prior + log_habit
+        energy = weights.energy(terms)
+        if not part.acts:
             return _passive(terms, energy)
         probabilities = weights.choice(log_prior, energy)
-        return Valued(terms, energy, log_prior, probabilities, policies.first(probabilities), jnp.zeros_like(energy))
+        first = policies.first(probabilities)
+        return Valued(terms, energy, log_prior, probabilities, first, jnp.zeros_like(energy) + loss, actions)
 
     def _foreseen(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
         policies, habit, weights = self.policies[place], numbers.log_habits[place], numbers.weights
@@ -198,8 +232,18 @@ class AgentProgram:
         return max(1, min(columns, int(room ** (1 / levels) / self.planner.choices(part))))
 
     def drawn(self, valued: tuple[Valued, ...], chances: Any) -> Any:
-        """The first action of each part that a random number in [0, 1) draws by its probability, as the place of each action's member."""
-        return self.spread([(chances[k] * one.first.sum() >= jnp.cumsum(one.first)[:-1]).sum() for k, one in enumerate(valued)])
+        """The first action of each part that a random number in [0, 1) draws by its probability, as a row of actions."""
+        joint = [(chances[k] * one.first.sum() >= jnp.cumsum(one.first)[:-1]).sum() for k, one in enumerate(valued)]
+        return self.row(valued, joint)
+
+    def row(self, parts: Sequence[Valued], joint: list[Any]) -> Any:
+        """First joint actions of the parts as a row of actions: real ones are those of the best policy that begins so."""
+        done, numbers = self.network.done, {}
+        for policies, one, place in zip(self.policies, parts, joint, strict=True):
+            for name in policies.part.real_actions:
+                policy = jnp.argmax(jnp.where(policies.steps()[:, 0] == place, one.probabilities, -1.0))
+                numbers[name] = one.actions[name][policy, 0]
+        return done.joined(self.spread(joint), jnp.concatenate([*(numbers[f.name] for f in done.real), jnp.zeros(0)]))
 
     def spread(self, joint: list[Any]) -> Any:
         """The joint action of each part as the members of the single ones."""
@@ -219,12 +263,17 @@ class AgentProgram:
     @property
     def blank(self) -> Memory:
         """The memory before the first step."""
-        return self.perception.blank(self.numbers.counts)
+        return self.remembering(self.perception.blank(self.numbers.counts))
+
+    def remembering(self, memory: Memory) -> Memory:
+        """A memory that was made without real states, with those before the first step."""
+        return memory._replace(reals=self.real_perception.blank) if self.real_perception is not None else memory
 
     # ------------------------------------------------------------ reports
     def marginals(self, memory: Memory) -> dict[str, Any]:
-        """The belief over each state by itself."""
-        return {f.name: self.perception.marginal(memory.beliefs, (f.name,)) for f in self.network.states}
+        """The belief over each state by itself: of a real one its mean beside its covariance."""
+        found = {f.name: self.perception.marginal(memory.beliefs, (f.name,)) for f in self.network.states}
+        return found | (self.real_perception.marginals(memory.reals) if self.real_perception is not None else {})
 
     def beliefs(self, marginals: Mapping[str, Any], learnt: Mapping[str, Any]) -> dict[str, Belief]:
         """Beliefs by variable: members of a plate of states stand in one belief; what is learnt as its own family."""
@@ -234,6 +283,8 @@ class AgentProgram:
             p = np.stack([np.asarray(marginals[f.name], float) for f in own])
             plates = [self.network.bound.length(axis) for axis in own[0].variable.type.axes[: own[0].variable.plates]]
             found[variable] = Belief(variable, "Categorical", {"p": p.reshape(*plates, -1)}, own[0].members)
+        for variable in dict.fromkeys(f.variable.name for f in self.network.truth.real):
+            found[variable] = self._real_belief(variable, marginals)
         for name, table in self.network.learnt.items():
             counts = np.asarray(learnt[name], float)
             if table.pair:
@@ -241,6 +292,15 @@ class AgentProgram:
             else:
                 found[name] = Belief(name, "Dirichlet", {"concentration": counts.reshape(*table.shape, -1)})
         return found
+
+    def _real_belief(self, variable: str, marginals: Mapping[str, Any]) -> Belief:
+        own = [f for f in self.network.truth.real if f.variable.name == variable]
+        plates = [1 + max(f.place[k] for f in own) for k in range(own[0].variable.plates)]
+        both = np.stack([np.asarray(marginals[f.name], float) for f in own])
+        both = both.reshape(*plates, *both.shape[1:])
+        if own[0].scalar:
+            return Belief(variable, "Normal", {"mean": both[..., 0, 0], "sd": np.sqrt(np.maximum(both[..., 0, 1], 0.0))})
+        return Belief(variable, "MvNormal", {"mean": both[..., 0], "cov": both[..., 1:]})
 
     # ------------------------------------------------------------ compiled
     @cached_property
@@ -263,8 +323,10 @@ class AgentProgram:
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """Those of these steps; of one alone where the time step is in none of them."""
-        timed = any(self._timed(statement) for statement, _, _ in self.network.said("prefer"))
-        return self.network.log_preferences(np.asarray(times) if timed else np.zeros(1, int))
+        timed = any(self._timed(statement) for statement in self.network.agent.statements if statement.role == "prefer")
+        at = np.asarray(times) if timed else np.zeros(1, int)
+        real = preferences(self.network.reals, at) if self.network.reals is not None else {}
+        return {**self.network.log_preferences(at), **real}
 
     def _timed(self, statement: Any) -> bool:
         return any(i.name == statement.time for i in inside(statement.distribution, IndexReference))

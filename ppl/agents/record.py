@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppl.agents.network import AgentNetwork
+from ppl.agents.rows import Columns
 from ppl.graph.dataset import Dataset, from_mapping
 from ppl.graph.given import Given
 from ppl.graph.values import assemble
@@ -18,11 +19,11 @@ from ppl.source.diagnostics import AimError, Diagnostic, Findings
 
 @dataclass(frozen=True)
 class Record:
-    """`seen` is episodes × steps × outcomes and `done` episodes × steps × actions: places of members (numbers, where the set is `real`),
-    -1 (NaN) where nothing is known."""
+    """`seen` has a row of outcomes for each step of each episode, and `done` a row of actions: see `rows.Columns`."""
 
     seen: np.ndarray
     done: np.ndarray
+    columns: tuple[Columns, Columns]
 
     @property
     def episodes(self) -> int:
@@ -35,13 +36,10 @@ class Record:
     @property
     def unsaid(self) -> np.ndarray:
         """Which actions are not told though something was seen or done after them: episodes × steps × actions."""
-        told: np.ndarray = np.asarray(np.concatenate([~_unknown(self.seen), ~_unknown(self.done)], axis=-1).any(axis=-1))
+        seen, done = (of.known(rows) for of, rows in zip(self.columns, (self.seen, self.done), strict=True))
+        told: np.ndarray = np.asarray(np.concatenate([seen, done], axis=-1).any(axis=-1))
         later: np.ndarray = np.cumsum(told[:, ::-1], axis=1)[:, ::-1] - told
-        return _unknown(self.done) & np.expand_dims(later > 0, -1)
-
-
-def _unknown(values: np.ndarray) -> np.ndarray:
-    return np.isnan(values) if values.dtype.kind == "f" else values < 0
+        return ~done & np.expand_dims(later > 0, -1)
 
 
 def apart(model: TypedModel, datasets: Sequence[Dataset]) -> tuple[list[Dataset], list[Dataset]]:
@@ -67,12 +65,10 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
         for name, value in dataset.values.items():
             columns |= _columns(network, name, value, dataset.name, findings)
     findings.raise_errors()
-    seen = [columns.get(f.name) for f in network.outcomes]
-    done = [columns.get(f.name) for f in network.actions]
     _refuse_uneven(columns, datasets)
-    lengths = {f.name: c.shape[1] for f, c in zip(network.outcomes, seen, strict=True) if c is not None}
+    lengths = {f.name: columns[f.name].shape[1] for f in network.seen.factors if f.name in columns}
     if not any(lengths.values()):
-        names = ", ".join(f.name for f in network.outcomes)
+        names = ", ".join(f.name for f in network.seen.factors)
         raise AimError([Diagnostic("AIM0413", "the record holds no outcome", None, f"it may hold {names}", where=_where(datasets))])
     steps = max(lengths.values())
     short = [name for name, n in lengths.items() if n != steps]
@@ -80,14 +76,22 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
         longest = next(name for name, n in lengths.items() if n == steps)
         text = f"`{short[0]}` has {lengths[short[0]]} steps, `{longest}` has {steps}"
         raise AimError([Diagnostic("AIM0413", text, None, "write null where nothing was seen", where=_where(datasets))])
-    for f, column in zip(network.actions, done, strict=True):
-        if column is not None and column.shape[1] > steps:
-            text = f"`{f.name}` has {column.shape[1]} entries, but there are {steps} steps"
+    for f in network.done.factors:
+        count = columns[f.name].shape[1] if f.name in columns else 0
+        if count > steps:
+            text = f"`{f.name}` has {count} entries, but there are {steps} steps"
             raise AimError(
                 [Diagnostic("AIM0413", text, None, "an action follows each outcome; the last needs none", where=_where(datasets))]
             )
     episodes = len(next(iter(columns.values())))
-    return Record(_matrix(seen, episodes, steps), _matrix(done, episodes, steps))
+    seen, done = (_rows(of, columns, episodes, steps) for of in (network.seen, network.done))
+    return Record(seen, done, (network.seen, network.done))
+
+
+def _rows(of: Columns, columns: Mapping[str, np.ndarray], episodes: int, steps: int) -> np.ndarray:
+    """The rows of some factors, for each step of each episode."""
+    found = [[of.of({n: c[e, k] for n, c in columns.items() if k < c.shape[1]}) for k in range(steps)] for e in range(episodes)]
+    return np.array(found)
 
 
 def _refuse_uneven(columns: Mapping[str, np.ndarray], datasets: Sequence[Dataset]) -> None:
@@ -104,23 +108,12 @@ def _where(datasets: Sequence[Dataset]) -> str:
     return datasets[0].name if datasets else ""
 
 
-def _matrix(columns: list[np.ndarray | None], episodes: int, steps: int) -> np.ndarray:
-    found = []
-    for column in columns:
-        real = column is not None and column.dtype.kind == "f"
-        empty = np.full((episodes, steps), np.nan if real else -1)
-        if column is not None:
-            empty[:, : column.shape[1]] = column
-        found.append(empty)
-    return np.stack(found, axis=-1) if found else np.zeros((episodes, steps, 0), int)
-
-
 def _columns(
     network: AgentNetwork, name: str, value: np.ndarray, where: str, findings: Findings, *, several: bool = True
 ) -> dict[str, np.ndarray]:
     """The series of each factor that a given value speaks of, episodes × steps: `pull` may be given whole, steps × members, or as
     `pull[0]`; with one more axis in front these are several episodes, where there may be."""
-    factors = [f for f in (*network.outcomes, *network.actions) if f.name == name or f.variable.name == name]
+    factors = [f for f in (*network.seen.factors, *network.done.factors) if f.name == name or f.variable.name == name]
     if not factors:
         findings.error("AIM0605", f"there is no `{name}` in `{network.model.name}`", None, where=where)
         return {}
@@ -132,7 +125,8 @@ def _columns(
     if found is None:
         return {}
     columns = {name: found} if single else {f.name: found[(slice(None), *f.place)] for f in factors}
-    return {n: c.reshape(value.shape[:2] if several else (1, -1)) for n, c in columns.items()}
+    first = value.shape[:2] if several else (1, len(value))
+    return {n: c.reshape(*first, *c.shape[1:]) for n, c in columns.items()}
 
 
 def _over_time(variable: Variable, *, plates: bool) -> Variable:
@@ -141,8 +135,8 @@ def _over_time(variable: Variable, *, plates: bool) -> Variable:
 
 
 def one_step(network: AgentNetwork, values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
-    """What is said of one step, by name: what was seen and what was done, as places of members. Raises `AimError` at what is wrong."""
-    factors = {f.name: f for f in (*network.outcomes, *network.actions)}
+    """What is said of one step, by name: what was seen and what was done, as rows. Raises `AimError` at what is wrong."""
+    factors = {f.name: f for f in (*network.seen.factors, *network.done.factors)}
     variables = {f.variable.name for f in factors.values()}
     findings = Findings()
     found: dict[str, Any] = {}
@@ -157,5 +151,4 @@ def one_step(network: AgentNetwork, values: Mapping[str, Any]) -> tuple[np.ndarr
         array = from_mapping({name: value}, "").values[name]
         found |= {n: c[0, 0] for n, c in _columns(network, name, array[None], "", findings, several=False).items()}
     findings.raise_errors()
-    seen = np.array([found.get(f.name, -1) for f in network.outcomes], int)
-    return seen, np.array([found.get(f.name, -1) for f in network.actions], int)
+    return network.seen.of(found), network.done.of(found)

@@ -16,8 +16,8 @@ def trace_json(trace: Trace, episode: int = 0) -> dict[str, Any]:
     network = trace.program.network
     listed = trace.program.options is not None and trace.whole_plans and trace.steps * trace.plan(0).count <= MOST_LISTED
     steps = [_step(trace, t, episode, listed) for t in range(trace.steps)]
-    done = trace.told.action[episode]
-    actions = {f.name: [f.members[k] for k in done[:, i] if k >= 0] for i, f in enumerate(network.actions)}
+    rows = [network.done.told(row) for row in trace.told.action[episode]]
+    actions = {f.name: [row[f.name] for row in rows if row[f.name] is not None] for f in network.done.factors}
     return {
         "model": network.model.name,
         "kind": "agent",
@@ -31,11 +31,11 @@ def trace_json(trace: Trace, episode: int = 0) -> dict[str, Any]:
 
 def _step(trace: Trace, t: int, episode: int, listed: bool) -> dict[str, Any]:
     network, told = trace.program.network, trace.told
-    seen = {f.name: f.members[k] if k >= 0 else None for f, k in zip(network.outcomes, told.seen[episode, t], strict=True)}
-    found: dict[str, Any] = {"t": t, "observations": seen, "free_energy": float(told.free_energy[episode, t])}
+    seen = network.seen.told(told.seen[episode, t])
+    found: dict[str, Any] = {"t": t, "observations": _numbers(seen), "free_energy": float(told.free_energy[episode, t])}
     found["beliefs"] = {name: _belief(b) for name, b in trace.beliefs_at(t, episode).items()}
     if told.states.shape[-1]:
-        found["states"] = {f.name: f.members[k] for f, k in zip(network.states, told.states[episode, t], strict=True)}
+        found["states"] = network.truth.told(told.states[episode, t])
     if trace.program.options is None:
         return found
     if listed:
@@ -43,12 +43,17 @@ def _step(trace: Trace, t: int, episode: int, listed: bool) -> dict[str, Any]:
         found["policies"] = [one if isinstance(one, list) else [one] for one in plan.policies]
         for name in ("G", "pragmatic", "epistemic", "novelty", "risk", "ambiguity", "probabilities"):
             found[name] = [float(x) if np.isfinite(x) else None for x in getattr(plan, name)]
-    found["action"] = {f.name: f.members[k] if k >= 0 else None for f, k in zip(network.actions, told.chosen[episode, t], strict=True)}
+    found["action"] = network.done.told(told.chosen[episode, t])
     if told.planned.price.shape[-1]:
         found["price"] = told.planned.price[episode, t].tolist()
     if listed and plan.ties:
         found["ties"] = plan.ties
     return found
+
+
+def _numbers(told: dict[str, Any]) -> dict[str, Any]:
+    """Entries of a vector that were not seen as null."""
+    return {n: [x if np.isfinite(x) else None for x in v] if isinstance(v, list) else v for n, v in told.items()}
 
 
 def _belief(belief: Any) -> dict[str, Any]:
@@ -64,6 +69,10 @@ def _belief(belief: Any) -> dict[str, Any]:
 def cautions(trace: Trace, episode: int = 0) -> list[str]:
     """What to know before these numbers are trusted."""
     program, found = trace.program, []
+    network = program.network
+    bent = [f.name for c in network.reals.clusters if not c.affine for f in c.states] if network.reals is not None else []
+    if bent:
+        found.append(f"{', '.join(bent)}: not affine, so dynamics and outcomes are linearised where the belief stands")
     if program.perception.layout.split:
         groups = "; ".join(", ".join(states) for states in program.perception.layout.split)
         found.append(f"{groups}: too many joint states, so they are believed as independent (mean field), and the free energy is a bound")
@@ -72,7 +81,9 @@ def cautions(trace: Trace, episode: int = 0) -> list[str]:
     if any(one.apart for one in program.planner.sensed):
         found.append("there are too many joint outcomes: the information of groups of them is added up, which may count some twice")
     loss = max((float(np.max(v.loss[episode])) for v in trace.told.planned.parts), default=0.0)
-    if loss > 1e-6:
+    if loss > 1e-6 and network.reals is not None:
+        found.append(f"real actions did not settle: G may still go down by about {loss:.3g} nats")
+    elif loss > 1e-6:
         found.append(f"improbable outcomes were passed over in planning: G may be off by up to {loss:.3g} nats")
     energies = [np.asarray(v.energy[episode]) for v in trace.told.planned.parts]
     hopeless = [t for t in range(trace.steps) if any(np.isinf(e[t]).all() for e in energies)]

@@ -10,7 +10,9 @@ import numpy as np
 from ppl.agents.environments import run_in
 from ppl.agents.loop import run_loop
 from ppl.agents.program import AgentProgram
+from ppl.agents.prospects import refuse_infinite
 from ppl.agents.record import read_record
+from ppl.agents.rows import text
 from ppl.agents.trace import Trace
 from ppl.agents.worlds import RecordWorld, model_world
 from ppl.graph.dataset import Dataset
@@ -34,9 +36,9 @@ def run(
             text = f"`where` speaks of the agent's own world; here `{next(iter(where))}` is what the environment makes it"
             raise AimError([Diagnostic("AIM0605", text, None, "set it in the environment")])
         return run_in(program, environment, steps=steps, episodes=episodes, seed=seed, **options)
-    if program.options is None and program.network.actions:
-        text = f"nothing says what `{program.network.actions[0].name}` is: `{program.network.model.name}` has no plan to choose it"
-        names = ", ".join(f.variable.name for f in program.network.actions)
+    if program.options is None and program.network.done.factors:
+        text = f"nothing says what `{program.network.done.factors[0].name}` is: `{program.network.model.name}` has no plan to choose it"
+        names = ", ".join(f.variable.name for f in program.network.done.factors)
         raise AimError([Diagnostic("AIM0414", text, program.network.model.span, f"write plan {names} by efe(horizon = 1)")])
     world = model_world(program, where)
     told, whole = run_loop(program, world, steps=steps, episodes=episodes, seed=seed, **options)
@@ -48,20 +50,23 @@ def replay(program: AgentProgram, datasets: Sequence[Dataset], *, seed: int = 0)
     record = read_record(program.network, datasets)
     if program.options is None and record.unsaid.any():
         k = int(np.argmax(record.unsaid.any(axis=(0, 1))))
-        text = f"the record does not say what `{program.network.actions[k].name}` was at every step, and the agent has no plan to choose it"
+        name = program.network.done.names[k]
+        text = f"the record does not say what `{name}` was at every step, and the agent has no plan to choose it"
         raise AimError([Diagnostic("AIM0414", text, None, "give it at every step but the last", where=datasets[0].name)])
     told, whole = run_loop(program, RecordWorld(record), steps=record.steps, episodes=record.episodes, seed=seed)
     return _checked(Trace(program, told, whole, seed))
 
 
 def _checked(trace: Trace) -> Trace:
-    """The trace, where everything in it could happen."""
+    """The trace, where everything in it could happen, and could be valued."""
+    if trace.program.network.reals is not None:
+        refuse_infinite(trace.program.network.reals, [v.energy for v in trace.told.planned.parts])
     wrong = ~np.isfinite(trace.told.free_energy)
     if not wrong.any():
         return trace
     episode, step = (int(i) for i in np.argwhere(wrong)[0])
     network = trace.program.network
-    seen = zip(network.outcomes, trace.told.seen[episode, step], strict=True)
-    told = ", ".join(f"{f.name} = {f.members[k]}" for f, k in seen if k >= 0)
-    text = f"step {step}: {told} cannot happen under `{network.model.name}` after what was seen and done before"
-    raise AimError([Diagnostic("AIM0805", text, None, "give outcomes that should not rule anything out a small probability")])
+    seen = network.seen.told(trace.told.seen[episode, step])
+    told = ", ".join(f"{name} = {text(value)}" for name, value in seen.items() if value is not None)
+    message = f"step {step}: {told} cannot happen under `{network.model.name}` after what was seen and done before"
+    raise AimError([Diagnostic("AIM0805", message, None, "give outcomes that should not rule anything out a small probability")])

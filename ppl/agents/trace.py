@@ -13,6 +13,7 @@ import numpy as np
 from ppl.agents.loop import Step
 from ppl.agents.policy_plan import PolicyPlan
 from ppl.agents.program import AgentProgram
+from ppl.agents.rows import Columns
 from ppl.results.belief import Belief
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -41,28 +42,31 @@ class Trace:
     def _shaped(self, value: np.ndarray) -> np.ndarray:
         return value[0] if self.episodes == 1 else value
 
-    def _named(self, factors: tuple[Any, ...], places: np.ndarray) -> dict[str, np.ndarray]:
-        return {f.name: self._shaped(_words(f.members, places[..., k])) for k, f in enumerate(factors) if k < places.shape[-1]}
+    def _named(self, columns: Columns, rows: np.ndarray) -> dict[str, np.ndarray]:
+        return {f.name: self._shaped(columns.series(f, rows)) for f in columns.factors} if rows.shape[-1] else {}
 
     @cached_property
     def observations(self) -> dict[str, np.ndarray]:
-        """What was seen, by the names of members; None where nothing was."""
-        return self._named(self.program.network.outcomes, self.told.seen)
+        """What was seen, by the names of members, None where nothing was; numbers of real outcomes, NaN where nothing was."""
+        return self._named(self.program.network.seen, self.told.seen)
 
     @cached_property
     def actions(self) -> dict[str, np.ndarray]:
         """What was done after each step."""
-        return self._named(self.program.network.actions, self.told.action)
+        return self._named(self.program.network.done, self.told.action)
 
     @cached_property
     def states(self) -> dict[str, np.ndarray]:
         """The true states of the world, where it is the agent's own model."""
-        return self._named(self.program.network.states, self.told.states)
+        return self._named(self.program.network.truth, self.told.states)
 
     @cached_property
     def beliefs(self) -> dict[str, np.ndarray]:
-        """The probability of each member of each state after what was seen: steps × members."""
-        return {name: self._shaped(value) for name, value in self.told.beliefs.items()}
+        """The probability of each member of each state after what was seen: steps × members; the mean of a real one. `beliefs_at` has
+        whole beliefs."""
+        real = {f.name: f for f in self.program.network.truth.real}
+        means = {name: value[..., 0, 0] if f.scalar else value[..., 0] for name, f in real.items() for value in (self.told.beliefs[name],)}
+        return {name: self._shaped(means.get(name, value)) for name, value in self.told.beliefs.items()}
 
     @cached_property
     def learnt(self) -> dict[str, np.ndarray]:
@@ -111,18 +115,25 @@ class Trace:
         network = self.program.network
         dims = ("episode", "step")
         arrays: dict[str, Any] = {}
-        for factors, places, suffix in (
-            (network.outcomes, self.told.seen, ""),
-            (network.actions, self.told.action, ""),
-            (network.states, self.told.states, " (true)"),
+        for columns, rows, suffix in (
+            (network.seen, self.told.seen, ""),
+            (network.done, self.told.action, ""),
+            (network.truth, self.told.states, " (true)"),
         ):
-            for k, f in enumerate(factors):
-                if k < places.shape[-1]:
-                    arrays[f.name + suffix] = (dims, _words(f.members, places[..., k]))
+            for f in columns.factors if rows.shape[-1] else ():
+                series = columns.series(f, rows)
+                arrays[f.name + suffix] = ((*dims, f"entry of {f.name}")[: series.ndim], series)
         coordinates: dict[str, Any] = {"episode": np.arange(self.episodes), "step": np.arange(self.steps)}
         for f in network.states:
             arrays[f"belief {f.name}"] = ((*dims, f"member of {f.name}"), self.told.beliefs[f.name])
             coordinates[f"member of {f.name}"] = list(f.members)
+        for f in network.truth.real:
+            mean, deviation = (
+                self.told.beliefs[f.name][..., 0],
+                np.sqrt(np.diagonal(self.told.beliefs[f.name][..., 1:], axis1=-2, axis2=-1)),
+            )
+            for what, value in (("mean", mean), ("sd", deviation)):
+                arrays[f"{what} {f.name}"] = (dims, value[..., 0]) if f.scalar else ((*dims, f"entry of {f.name}"), value)
         arrays["free_energy"] = (dims, self.told.free_energy)
         if self.paid is not None:
             arrays["reward"] = (dims, self.paid)
@@ -136,8 +147,3 @@ class Trace:
 
     def __repr__(self) -> str:
         return f"<trace of {self.program.network.model.name}: {self.episodes} episode{'s' * (self.episodes > 1)} of {self.steps} steps>"
-
-
-def _words(members: tuple[str, ...], places: np.ndarray) -> np.ndarray:
-    names = np.array([*members, None], dtype=object)
-    return names[places]

@@ -15,7 +15,9 @@ import numpy as np
 
 from ppl.agents.perception import Perception, Tables, known_tables
 from ppl.agents.program import AgentProgram
+from ppl.agents.real_worlds import begin_reals, move_reals, observe_reals
 from ppl.agents.record import Record
+from ppl.agents.rows import Columns
 from ppl.arrays.streams import stream
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
@@ -37,25 +39,28 @@ class World(Protocol):
 
 
 class Truth(NamedTuple):
-    """What is really so: the place of each state, and the tables."""
+    """What is really so: the place of each state, the tables, and each real state by name."""
 
     states: Any
     tables: Tables
+    reals: Any
 
 
 class Chances(NamedTuple):
-    """Uniform random numbers of one step: one for each outcome and each next state."""
+    """Random numbers of one step: one for each outcome and each next state, uniform; standard normal ones for real ones, by name."""
 
     outcomes: Any
     states: Any
+    reals: Any
 
 
 @dataclass(frozen=True)
 class ModelWorld:
-    """The agent's own model, run as the world. `where` fixes states at the beginning (places), `given` the rows of learnt tables."""
+    """The agent's own model, run as the world. `where` fixes states at the beginning (places, or numbers of real ones), `rows` the
+    rows of learnt tables."""
 
     perception: Perception
-    where: Mapping[str, int] = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
     rows: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def data(self, episodes: int, steps: int, seed: int) -> tuple[Any, Chances]:
@@ -66,11 +71,14 @@ class ModelWorld:
             drawn /= drawn.sum(axis=-1, keepdims=True)
             tables[name] = np.broadcast_to(self.rows[name], drawn.shape) if name in self.rows else drawn
         beginning = random.random((episodes, len(network.states)))
-        chances = Chances(*(random.random((episodes, steps, len(of))) for of in (network.outcomes, network.states)))
-        return (tables, beginning), chances
+        outcomes, states = (random.random((episodes, steps, len(of))) for of in (network.outcomes, network.states))
+        normal, real = stream(seed, "world", 1), (*network.truth.real, *network.seen.real)
+        begun = {f.name: normal.standard_normal((episodes, f.size)) for f in network.truth.real}
+        reals = {f.name: normal.standard_normal((episodes, steps, f.size)) for f in real}
+        return (tables, beginning, begun), Chances(outcomes, states, reals)
 
     def begin(self, given: Any) -> Truth:
-        network, (rows, chances) = self.perception.network, given
+        network, (rows, chances, normal) = self.perception.network, given
         parts = ((getattr(network, part), getattr(known_tables(network), part)) for part in Tables._fields)
         tables = Tables(*({n: jnp.asarray(t.probabilities(array[n], rows)) for n, t in own.items()} for own, array in parts))
         places: dict[str, Any] = {}
@@ -80,30 +88,37 @@ class ModelWorld:
             waiting.remove(name)
             chance = chances[len(places)]
             places[name] = self.where.get(name, _draw(chance, network.initial[name], tables.initial[name], places))
-        return Truth(_stacked([places[f.name] for f in network.states]), tables)
+        reals = begin_reals(network.reals, self.where, normal) if network.reals is not None else {}
+        return Truth(_stacked([places[f.name] for f in network.states]), tables, reals)
 
     def observe(self, state: Truth, now: Chances) -> Any:
         network, places = self.perception.network, self._places(state)
         tables = state.tables.observations
-        return _stacked(
-            [_draw(now.outcomes[k], network.observations[f.name], tables[f.name], places) for k, f in enumerate(network.outcomes)]
-        )
+        seen = [_draw(now.outcomes[k], network.observations[f.name], tables[f.name], places) for k, f in enumerate(network.outcomes)]
+        return _row(network.seen, seen, observe_reals(network.reals, state.reals, now.reals) if network.reals is not None else {})
 
     def done(self, now: Chances) -> Any:
-        return jnp.full(len(self.perception.network.actions), -1)
+        return jnp.asarray(self.perception.network.done.blank)
 
     def move(self, state: Truth, action: Any, now: Chances) -> Truth:
         network = self.perception.network
-        places = self._places(state) | {f.name: action[k] for k, f in enumerate(network.actions)}
+        done = network.done
+        places = self._places(state) | {f.name: done.places(action)[k] for k, f in enumerate(network.actions)}
         tables = state.tables.transitions
         moved = [_draw(now.states[k], network.transitions[f.name], tables[f.name], places) for k, f in enumerate(network.states)]
-        return Truth(_stacked(moved), state.tables)
+        numbers = {f.name: done.numbers(action)[done.numbered[f.name]] for f in done.real}
+        reals = move_reals(network.reals, state.reals, numbers, places, now.reals) if network.reals is not None else {}
+        return Truth(_stacked(moved), state.tables, reals)
 
     def states(self, state: Truth) -> Any:
-        return state.states
+        return _row(self.perception.network.truth, list(state.states), state.reals)
 
     def _places(self, state: Truth) -> dict[str, Any]:
         return {f.name: state.states[k] for k, f in enumerate(self.perception.network.states)}
+
+
+def _row(columns: Columns, places: list[Any], reals: Mapping[str, Any]) -> Any:
+    return columns.joined(_stacked(places), jnp.concatenate([*(reals[f.name] for f in columns.real), jnp.zeros(0)]))
 
 
 def _stacked(places: list[Any]) -> Any:
@@ -145,7 +160,7 @@ class RecordWorld:
 def model_world(program: AgentProgram, where: Mapping[str, Any]) -> ModelWorld:
     """The agent's own model, with what `where` says of states and tables. Raises `AimError` for what is neither."""
     network = program.network
-    states = {f.name: f for f in network.states}
+    states = {f.name: f for f in network.truth.factors}
     places, given = {}, {}
     for name, value in where.items():
         if name in states:
@@ -158,13 +173,28 @@ def model_world(program: AgentProgram, where: Mapping[str, Any]) -> ModelWorld:
     return ModelWorld(program.perception, places, given)
 
 
-def _place(factor: Any, value: Any) -> int:
+def _place(factor: Any, value: Any) -> Any:
+    """The place of a member, or the numbers of a real state."""
+    if factor.real:
+        return _numbers(factor, value)
     word = str(value.item() if isinstance(value, np.ndarray) else value)
     word = word.removesuffix(".0")
     if word not in factor.members:
         hint = did_you_mean(word, factor.members) or "its members are " + ", ".join(factor.members)
         raise AimError([Diagnostic("AIM0614", f"`{word}` is no member of `{factor.name}`", None, hint)])
     return factor.members.index(word)
+
+
+def _numbers(factor: Any, value: Any) -> np.ndarray:
+    shape = () if factor.scalar else (factor.size,)
+    try:
+        found = np.asarray(value, float)
+    except ValueError:
+        found = np.full(1, np.nan)
+    if found.shape != shape or not np.isfinite(found).all():
+        wanted = "a number" if factor.scalar else f"{factor.size} numbers"
+        raise AimError([Diagnostic("AIM0611", f"`{factor.name}` is {wanted}, and was given as {value}", None)])
+    return found.reshape(factor.size)
 
 
 def _rows(table: Any, value: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from ppl.agents.rows import text
 from ppl.source.writing import write_atomically
 from ppl.tools.belief_rows import number
 from ppl.tools.inputs import Inputs
@@ -98,21 +99,22 @@ def _told_of(network: Any, name: str) -> tuple[str, ...]:
 
 def _header(trace: Trace, hidden: list[int]) -> list[str]:
     network = trace.program.network
-    plans = ["expected free energy", "does"] if trace.program.options is not None else ["done"] if network.actions else []
+    plans = ["expected free energy", "does"] if trace.program.options is not None else ["done"] if network.done.factors else []
     true = (f"true {network.states[k].name}" for k in hidden)
-    return ["step", *(f.name for f in network.outcomes), *true, *(f"believes {f.name}" for f in network.states), "free energy", *plans]
+    believed = (f"believes {f.name}" for f in network.truth.factors)
+    return ["step", *(f.name for f in network.seen.factors), *true, *believed, "free energy", *plans]
 
 
 def _row(trace: Trace, t: int, hidden: list[int]) -> list[str]:
     network, told = trace.program.network, trace.told
     row = [str(t)]
-    row += [f.members[k] if k >= 0 else "–" for f, k in zip(network.outcomes, told.seen[0, t], strict=True)]
-    row += [network.states[k].members[told.states[0, t, k]] for k in hidden]
-    row += [_belief(f.members, told.beliefs[f.name][0, t]) for f in network.states]
+    row += [text(value) for value in network.seen.told(told.seen[0, t]).values()]
+    row += [network.states[k].members[int(told.states[0, t, k])] for k in hidden]
+    row += [(_real if f.real else _belief)(f, told.beliefs[f.name][0, t]) for f in network.truth.factors]
     row.append(number(float(told.free_energy[0, t])))
     if trace.program.options is not None:
         row.append(number(sum(float(np.min(v.energy[0, t])) for v in told.planned.parts)))
-    if network.actions:
+    if network.done.factors:
         row.append(_action(trace, t))
     return row
 
@@ -120,26 +122,29 @@ def _row(trace: Trace, t: int, hidden: list[int]) -> list[str]:
 def _action(trace: Trace, t: int) -> str:
     """What the plan says, what is as good, and what was done where that is something else."""
     network, told = trace.program.network, trace.told
-    chosen, done = ([_member(f, k) for f, k in zip(network.actions, row[0, t], strict=True)] for row in (told.chosen, told.action))
-    names = [f.name for f in network.actions]
+    chosen, done = ([text(v) for v in network.done.told(row[0, t]).values()] for row in (told.chosen, told.action))
+    names = [f.name for f in network.done.factors]
     if trace.program.options is None:
         return _actions(names, done)
-    text = _actions(names, chosen)
+    told_action = _actions(names, chosen)
     if trace.whole_plans and trace.plan(t).ties:
-        text += f" (as good: {', '.join(_actions(list(tie), list(tie.values())) for tie in trace.plan(t).ties)})"
-    return text if chosen == done else f"{text}; done: {_actions(names, done)}"
-
-
-def _member(factor: Any, place: int) -> str:
-    return factor.members[place] if place >= 0 else "–"
+        told_action += f" (as good: {', '.join(_actions(list(tie), list(map(text, tie.values()))) for tie in trace.plan(t).ties)})"
+    return told_action if chosen == done else f"{told_action}; done: {_actions(names, done)}"
 
 
 def _actions(names: list[str], members: list[str]) -> str:
     return members[0] if len(members) == 1 else ", ".join(f"{n} = {m}" for n, m in zip(names, members, strict=True))
 
 
-def _belief(members: tuple[str, ...], p: np.ndarray) -> str:
+def _real(factor: Any, both: np.ndarray) -> str:
+    """The mean and the standard deviation of each number."""
+    spread = np.sqrt(np.maximum(np.diagonal(both[:, 1:]), 0.0))
+    return ", ".join(f"{mean:.4g} ± {sd:.2g}" for mean, sd in zip(both[:, 0], spread, strict=True))
+
+
+def _belief(factor: Any, p: np.ndarray) -> str:
     """The most probable members with their probabilities; one that is certain by its name alone."""
+    members = factor.members
     order = [k for k in np.argsort(-p, kind="stable")[:MOST_SHOWN] if p[k] >= 0.005]
     if p[order[0]] > CERTAIN:
         return members[order[0]]
