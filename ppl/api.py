@@ -282,32 +282,44 @@ class Model:
         options: dict[str, Any] = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
         shown = _print_progress if progress is True else progress or None
         posterior = fit_plan(plan, start=dict(start) if start else None, progress=shown, **options)
-        return self._answering(posterior, plan.source or plan.bound, self._fitter(engine, approximation, options))
+        return self._answering(posterior, plan.source or plan.bound, engine, approximation, options)
 
-    def _fitter(self, engine: str | None, approximation: str | None, options: Mapping[str, Any]) -> Callable[[BoundModel], Posterior]:
-        """Fits this model, or a rewritten one, with its data in the same way."""
-
-        def fitted(bound: BoundModel) -> Posterior:
-            from ppl.engines.fitting import fit_plan
-            from ppl.engines.routing import route
-
-            plan = route(bound, approximation=self.approximation(approximation), engine=engine)
-            return self._answering(fit_plan(plan, **options), bound, fitted)
-
-        return fitted
-
-    def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
-        """The posterior, able to answer what needs its model."""
+    def _answering(
+        self,
+        posterior: Posterior,
+        bound: BoundModel,
+        engine: str | None,
+        approximation: str | None,
+        options: Mapping[str, Any],
+        **known: Any,
+    ) -> Posterior:
+        """The posterior, able to answer what needs its model: also what a fit of other data, or of a rewritten model, would be."""
         from ppl.engines.cells import of_cells
         from ppl.engines.questions import ModelQuestions
 
-        return replace(of_cells(posterior, bound), questions=ModelQuestions(bound, fit, self._written))
+        def fitted(other: BoundModel) -> Posterior:
+            from ppl.engines.fitting import fit_plan
+            from ppl.engines.routing import route
+
+            plan = route(other, approximation=self.approximation(approximation), engine=engine)
+            return self._answering(fit_plan(plan, **options), other, engine, approximation, options)
+
+        def written() -> dict[str, Any]:
+            return {**self._written(), **self._rewritten(bound), "engine": engine, "approximation": approximation}
+
+        return replace(of_cells(posterior, bound), questions=ModelQuestions(bound, fitted, written, **known))
 
     def _written(self) -> dict[str, Any]:
         """How the model is written: its file with those that it imports, and what was set by intervention."""
         source = self.typed.span.source
         texts = self.texts or _texts_of(source, self.folder)
         return {"name": self.name, "source": source.name, "texts": dict(texts), "set": list(self.interventions)}
+
+    def _rewritten(self, bound: BoundModel) -> dict[str, Any]:
+        """The model of an update, whose priors no file says."""
+        from ppl.semantics.stored import stored
+
+        return {} if bound.model is self.typed else {"model": stored(bound.model)}
 
     # ------------------------------------------------------------ other questions
     def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
@@ -526,6 +538,7 @@ def open_posterior(path: str | Path) -> Posterior:
     from ppl.graph.bound import BoundModel
     from ppl.results.storage import read, restored
     from ppl.semantics.interventions import intervene
+    from ppl.semantics.stored import restored as rewritten
 
     stored = read(Path(path))
     record, texts = stored.record, stored.record["texts"]
@@ -533,9 +546,11 @@ def open_posterior(path: str | Path) -> Posterior:
     file = check_source(source, None, lambda module: SourceText(f"{module}.aim", texts[module]) if module in texts else None)
     model = file.named(record["name"])
     model = replace(model, typed=intervene(model.typed, record["set"]), interventions=dict.fromkeys(record["set"]), texts=texts)
-    known = model.typed.variables
-    values, observed = ({n: v for n, v in record[part].items() if n in known} for part in ("values", "observed"))
-    return model._answering(restored(stored), BoundModel(model.typed, record["sizes"], values, observed), model._fitter(None, None, {}))
+    asked = rewritten(record["model"]) if "model" in record else model.typed
+    bound = BoundModel(asked, record["sizes"], record["values"], record["observed"])
+    front = {name: (axis, count) for name, (axis, count) in record["front"].items()}
+    known = {"known": float(record["known"]), "front": front}
+    return model._answering(restored(stored), bound, record["engine"], record["approximation"], {}, **known)
 
 
 def compare(posteriors: Mapping[str, Posterior], *, draws: int = 1000, seed: int = 0) -> Comparison:

@@ -25,7 +25,7 @@ from ppl.source.writing import write_atomically
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
 
-FORMAT = 1
+FORMAT = 2
 KINDS: dict[str, type[Belief]] = {"Belief": Belief, "MixtureBelief": MixtureBelief}
 PLAIN = (
     "model",
@@ -72,16 +72,18 @@ def save(posterior: Posterior, path: Path, *, draws: int) -> Path:
     """Writes the file and returns its path. Raises AimError where that cannot be."""
     from safetensors.numpy import save as to_bytes
 
+    questions = posterior.asked("save")
+    assert posterior.joint_draws is not None
     content = {
         "format": FORMAT,
         "posterior": {name: getattr(posterior, name) for name in PLAIN},
         "plan": str(posterior.plan),
         "energies": {name: float(value) for name, value in posterior.factor_energies().items()},
-        "beliefs": {name: _told(posterior[name]) for name in posterior.names},
+        "beliefs": {name: _told(posterior.believe(name)) for name in posterior.names},
         "blocks": None if posterior.joint_blocks is None else [asdict(block) for block in posterior.joint_blocks()],
-        "draws": posterior.draws(draws, seed=posterior.seed),
+        "draws": dict(posterior.joint_draws(draws, posterior.seed)),
         "tail": asdict(posterior.weights) if posterior.tail_is_cheap and posterior.weights is not None else None,
-        "record": posterior.asked("save").record(),
+        "record": questions.record(),
     }
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_packed(content, "", arrays), ensure_ascii=False, allow_nan=False)
@@ -160,7 +162,7 @@ def _unpacked(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 def _block(told: dict[str, Any]) -> JointBlock:
     entries = tuple((name, tuple(place)) for name, place in told["entries"])
     parts = {"variables": tuple(told["variables"]), "entries": entries, "along": tuple(told["along"])}
-    return JointBlock(**{**told, **parts, "places": tuple(map(tuple, told["places"]))})
+    return JointBlock(**{**told, **parts, **{name: tuple(map(tuple, told[name])) for name in ("places", "apart")}})
 
 
 def _belief(told: dict[str, Any]) -> Belief:
