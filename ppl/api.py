@@ -295,7 +295,12 @@ class Model:
     ) -> Posterior:
         """The posterior, able to answer what needs its model: also what a fit of other data, or of a rewritten model, would be."""
         from ppl.engines.cells import of_cells
+        from ppl.engines.new_data import Learnt
         from ppl.engines.questions import ModelQuestions
+
+        chosen = self.approximation(approximation)
+        told = tuple(a for a in (chosen.amortised if chosen else ()) if a.network.name in posterior.networks)
+        weights = {n: posterior[n].params["value"] for n in posterior.networks if posterior[n].family == "Delta"}
 
         def fitted(other: BoundModel) -> Posterior:
             from ppl.engines.fitting import fit_plan
@@ -307,7 +312,8 @@ class Model:
         def written() -> dict[str, Any]:
             return {**self._written(), **self._rewritten(bound), "engine": engine, "approximation": approximation}
 
-        return replace(of_cells(posterior, bound), questions=ModelQuestions(bound, fitted, written, **known))
+        questions = ModelQuestions(bound, fitted, written, learnt=Learnt(weights, told), **known)
+        return replace(of_cells(posterior, bound), questions=questions)
 
     def _written(self) -> dict[str, Any]:
         """How the model is written: its file with those that it imports, and what was set by intervention."""

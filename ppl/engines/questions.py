@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from ppl.engines.new_data import Learnt
 from ppl.engines.rebinding import arrays_of, written
 from ppl.graph.bound import BoundModel
 from ppl.results.axes import Axis
@@ -33,6 +34,7 @@ class ModelQuestions:
     texts: Callable[[], dict[str, Any]] = field(repr=False)
     known: float = 0.0
     front: Front = field(default_factory=dict)
+    learnt: Learnt = field(default_factory=Learnt, repr=False)
 
     def axes(self, name: str) -> tuple[Axis, ...]:
         return axes_of(self._without_front(self.variable(name)))
@@ -81,8 +83,7 @@ class ModelQuestions:
     def log_likelihood(self, draws: Draws, new: NewData, seed: int) -> dict[str, Pointwise]:
         from ppl.engines.new_data import likelihoods
 
-        self._refuse_networks("log_likelihood")
-        found = likelihoods(self.bound, draws, self._with_front(new), seed)
+        found = likelihoods(self.bound, draws, self._with_front(new), seed, self.learnt)
         like = {name: self.variable(one.like) for name, one in found.items()}
         return {
             name: Pointwise(one.values[:, *after(one.like, self.front)], self.axes(one.like)[: like[name].plates])
@@ -92,24 +93,18 @@ class ModelQuestions:
     def predict(self, draws: Draws, new: NewData, seed: int, name: str | None, count: int) -> dict[str, np.ndarray]:
         from ppl.engines.new_data import predictions
 
-        self._refuse_networks("predict")
-        for given in new.values:
+        for given in new.values.keys() - self.learnt.seen:
             if given in self.bound.model.variables and self.bound.model.variables[given].role == "random":
                 text = f"`{given}` is random: predictions are given inputs and sizes"
                 raise AimError([Diagnostic("AIM0811", text, None, f"to condition on `{given}`, give it to `update` or to `fit`")])
         wanted = None if name is None else self.variable(name).name
-        found = predictions(self.bound, draws, self._with_front(new), seed, wanted, count)
+        found = predictions(self.bound, draws, self._with_front(new), seed, wanted, count, self.learnt)
         return {n: value[:, *after(n, self.front)] for n, value in found.items()}
 
     def update(self, posterior: Posterior, new: NewData) -> Posterior:
         from ppl.engines.streaming import updated
 
         return updated(posterior, self, new)
-
-    def _refuse_networks(self, what: str) -> None:
-        for network in self.bound.model.networks.values():
-            text = f"`{what}` of a model with a network (`{network.name}`) is not supported: its weights are not among the draws"
-            raise AimError([Diagnostic("AIM0731", text, network.span, "fit the new rows with missing outcomes: they are predicted")])
 
     def variable(self, name: str) -> Variable:
         variables = self.bound.model.variables

@@ -15,6 +15,7 @@ import numpy as np
 
 from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
+from ppl.results.network import Network
 from ppl.results.pareto import GOOD, Tail
 from ppl.results.questions import Front, NewData, Pointwise, Questions, after
 from ppl.results.summary import Table, summarise
@@ -59,6 +60,7 @@ class Posterior:
     tail: Callable[[], Tail | None] | None = field(default=None, repr=False)
     tail_is_cheap: bool = False  # so that it is told without being asked for
     weighed_draws: Callable[[int, int], tuple[Mapping[str, np.ndarray], np.ndarray]] | None = field(default=None, repr=False)
+    networks: Mapping[str, Network] = field(default_factory=dict, repr=False)  # of which there are beliefs in their weights
 
     @property
     def elbo(self) -> float:
@@ -107,8 +109,8 @@ class Posterior:
         return {}
 
     def __getitem__(self, name: str) -> Belief:
-        """The belief in a variable. KeyError lists the names where there is none of this one."""
-        if name not in self.names:
+        """The belief in a variable, or in the weights of a network. KeyError lists the names where there is none of this one."""
+        if name not in self.names and name not in self.networks:
             raise KeyError(f"no belief in `{name}`; there are beliefs in {', '.join(self.names)}")
         if name not in self._known:
             belief, place = self.believe(name), after(name, self._front)
@@ -120,7 +122,13 @@ class Posterior:
         return {} if self.questions is None else self.questions.front
 
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self.names or name in self.networks
+
+    def layers(self, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Matrix and bias of each layer of a network, `x @ matrix + bias`; where it has a prior the means of them."""
+        if name not in self.networks:
+            raise KeyError(f"there is no network `{name}`; networks: {', '.join(self.networks) or 'none'}")
+        return self.networks[name].layers(np.asarray(self[name].mean))
 
     def __iter__(self):
         return iter(self.names)

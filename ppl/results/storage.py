@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ppl.arrays.streams import stream
 from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
 from ppl.results.mixture import MixtureBelief
+from ppl.results.network import Network
 from ppl.results.pareto import Tail
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.writing import write_atomically
@@ -56,11 +57,12 @@ class Stored:
     draws: dict[str, np.ndarray]
     record: dict[str, Any]
     tail: Tail | None = None
+    networks: dict[str, Network] = field(default_factory=dict)
 
     def joint_draws(self, n: int, seed: int) -> dict[str, np.ndarray]:
         """As many of the stored draws; all of a sampler's, in their order."""
         count = len(next(iter(self.draws.values()), ()))
-        if self.plain["chains"] or n == count:
+        if self.plain["chains"] or n == count or not self.draws:
             return self.draws
         rng = stream(seed, "chosen")
         chosen = rng.permutation(count)[:n] if n < count else rng.integers(count, size=n)
@@ -79,7 +81,8 @@ def save(posterior: Posterior, path: Path, *, draws: int) -> Path:
         "posterior": {name: getattr(posterior, name) for name in PLAIN},
         "plan": str(posterior.plan),
         "energies": {name: float(value) for name, value in posterior.factor_energies().items()},
-        "beliefs": {name: _told(posterior.believe(name)) for name in posterior.names},
+        "beliefs": {name: _told(posterior.believe(name)) for name in (*posterior.names, *posterior.networks)},
+        "networks": {name: asdict(one) for name, one in posterior.networks.items()},
         "blocks": None if posterior.joint_blocks is None else [asdict(block) for block in posterior.joint_blocks()],
         "draws": dict(posterior.joint_draws(draws, posterior.seed)),
         "tail": asdict(posterior.weights) if posterior.tail_is_cheap and posterior.weights is not None else None,
@@ -130,7 +133,8 @@ def read(path: Path) -> Stored:
     plain |= {"names": tuple(plain["names"]), "warnings": tuple(plain["warnings"])}
     blocks = None if content["blocks"] is None else tuple(map(_block, content["blocks"]))
     tail = None if content.get("tail") is None else Tail(**{k: float(v) for k, v in content["tail"].items()})
-    return Stored(plain, content["plan"], content["energies"], beliefs, blocks, content["draws"], content["record"], tail)
+    networks = {name: Network(tuple(one["widths"]), one["activation"]) for name, one in content["networks"].items()}
+    return Stored(plain, content["plan"], content["energies"], beliefs, blocks, content["draws"], content["record"], tail, networks)
 
 
 def restored(stored: Stored) -> Posterior:
@@ -146,6 +150,7 @@ def restored(stored: Stored) -> Posterior:
         joint_blocks=None if stored.blocks is None else lambda: stored.blocks or (),
         tail=lambda: stored.tail,
         tail_is_cheap=True,
+        networks=stored.networks,
     )
 
 
