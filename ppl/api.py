@@ -554,8 +554,7 @@ def open_posterior(path: str | Path) -> Posterior:
     model = replace(model, typed=intervene(model.typed, record["set"]), interventions=dict.fromkeys(record["set"]), texts=texts)
     asked = rewritten(record["model"]) if "model" in record else model.typed
     bound = BoundModel(asked, record["sizes"], record["values"], record["observed"])
-    front = {name: (axis, count) for name, (axis, count) in record["front"].items()}
-    known = {"known": float(record["known"]), "front": front}
+    known = {"known": float(record["known"])}
     return model._answering(restored(stored), bound, record["engine"], record["approximation"], {}, **known)
 
 

@@ -70,7 +70,9 @@ def continued(old: BoundModel, key: str) -> tuple[typed.TypedModel, Series]:
     variables = {n: _longer(v, series) if n in axes else v for n, v in model.variables.items()}
     moved = {id(s): _Moved(old, series, variables, lag).statement(s) for s, lag in going}
     kept = (moved.get(id(s), s) for s in model.statements if id(s) in moved or s.variable not in axes)
-    return replace(model, variables=variables, statements=tuple(kept)), series
+    begun = {n: (axis, model.begun.get(n, (axis, 0))[1] + series.front[n]) for n, axis in axes.items()}
+    begun = model.begun | {n: (axis, count) for n, (axis, count) in begun.items() if count}
+    return replace(model, variables=variables, statements=tuple(kept), begun=begun), series
 
 
 def _longer(variable: typed.Variable, series: Series) -> typed.Variable:

@@ -25,16 +25,18 @@ from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 class ModelQuestions:
     """`fit` fits a model with its data by the engine that made the posterior; `texts` tells how the model is written, for storage.
 
-    `known` is the part of the model's bound, nats, that the posterior's own leaves out: that of data before an update.
-    `front` are entries at the beginning of a series that stand for the one before an update.
-    """
+    `known` is the part of the model's bound, nats, that the posterior's own leaves out: that of data before an update."""
 
     bound: BoundModel
     fit: Callable[[BoundModel], Posterior] = field(repr=False)
     texts: Callable[[], dict[str, Any]] = field(repr=False)
     known: float = 0.0
-    front: Front = field(default_factory=dict)
     learnt: Learnt = field(default_factory=Learnt, repr=False)
+
+    @property
+    def front(self) -> Front:
+        """Entries at the beginning of a series that stand for the one before an update."""
+        return self.bound.model.begun
 
     def axes(self, name: str) -> tuple[Axis, ...]:
         return axes_of(self._without_front(self.variable(name)))
@@ -77,7 +79,6 @@ class ModelQuestions:
             "values": self.bound.values,
             "observed": self.bound.observed,
             "known": self.known,
-            "front": self.front,
         }
 
     def log_likelihood(self, draws: Draws, new: NewData, seed: int) -> dict[str, Pointwise]:

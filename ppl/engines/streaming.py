@@ -23,7 +23,7 @@ from ppl.engines.rebinding import Moved, arrays_of, given_shapes, moved, plate_k
 from ppl.engines.together import joined, together
 from ppl.graph.bound import BoundModel
 from ppl.results.posterior import Posterior
-from ppl.results.questions import Front, NewData
+from ppl.results.questions import NewData
 from ppl.semantics import typed
 from ppl.semantics.interventions import intervene
 
@@ -39,14 +39,12 @@ def updated(posterior: Posterior, questions: ModelQuestions, new: NewData) -> Po
     old, found = questions.bound, moved(questions.bound, new, model=questions.shown)
     going = _going_on(old, new, found)
     try:
-        bound, series = prior_from(posterior, questions, new, found, going)
+        bound = prior_from(posterior, questions, new, found, going)
     except NoPrior as reason:
         times = recursive_axes(old.model, deterministic_definitions(old.model)) - going
-        joined_up = together(old, new, found.sizes, (found.fresh | found.longer) - times, questions.front)
+        joined_up = together(old, new, found.sizes, (found.fresh | found.longer) - times)
         return _since(questions.fit(joined_up), posterior, questions, str(reason))
     fitted = questions.fit(bound)
-    if series is not None:
-        fitted = _answering(fitted, front=_total_front(questions.front, series))
     if posterior.exact:
         return fitted
     status = "converged" if fitted.exact else fitted.status
@@ -63,18 +61,13 @@ def _since(fitted: Posterior, before: Posterior, questions: ModelQuestions, why:
         return {**energies(), "the data before": -known} if energies() else {}
 
     fitted = replace(fitted, elbo_trace=fitted.elbo_trace - known, factor_energies=told_apart, warnings=(*fitted.warnings, told))
-    return _answering(fitted, known=known, front=questions.front)
+    return _answering(fitted, known=known)
 
 
 def _answering(posterior: Posterior, **changes: Any) -> Posterior:
     """The posterior whose questions know more of what was before."""
     assert is_dataclass(posterior.questions) and not isinstance(posterior.questions, type)
     return replace(posterior, questions=replace(posterior.questions, **changes))
-
-
-def _total_front(before: Front, series: Series) -> dict[str, tuple[int, int]]:
-    counts = {name: (axis, before.get(name, (axis, 0))[1] + series.front[name]) for name, axis in series.axes.items()}
-    return {name: (axis, count) for name, (axis, count) in counts.items() if count}
 
 
 def _going_on(old: BoundModel, new: NewData, found: Moved) -> frozenset[str]:
@@ -85,15 +78,13 @@ def _going_on(old: BoundModel, new: NewData, found: Moved) -> frozenset[str]:
     return frozenset(key for key in times if any(key in keys and not keys & members for keys in given))
 
 
-def prior_from(
-    posterior: Posterior, questions: ModelQuestions, new: NewData, found: Moved, going: frozenset[str]
-) -> tuple[BoundModel, Series | None]:
+def prior_from(posterior: Posterior, questions: ModelQuestions, new: NewData, found: Moved, going: frozenset[str]) -> BoundModel:
     """The model with the posterior as its prior, bound to the new data. Raises NoPrior where the posterior has no such form."""
     old, fresh = questions.bound, found.fresh | found.longer
     series, base, values = None, old.model, new
     if going:
         base, series = _continued(old, going, fresh)
-        values = _in_front(old, base, new, series, found, questions.front)
+        values = _in_front(old, base, new, series, found)
     shared = frozenset(n for n in posterior.names if _is_shared(n, old, fresh))
     constants = [n for n in old.observed if not fresh & set(plate_keys(old.model.variables[n]))]
     _refuse_half_observed(constants, given_shapes(new), old)
@@ -113,7 +104,7 @@ def prior_from(
     latest = replace(
         old, model=model, values={**old.values, **priors.values}, observed={k: v for k, v in old.observed.items() if k not in constants}
     )
-    return rebind(latest, replace(values, along=tuple(fresh)), model=model).bound, series
+    return rebind(latest, replace(values, along=tuple(fresh)), model=model).bound
 
 
 def _is_shared(name: str, old: BoundModel, fresh: frozenset[str]) -> bool:
@@ -153,13 +144,12 @@ def _continued(old: BoundModel, going: frozenset[str], fresh: frozenset[str]) ->
         raise NoPrior(str(reason)) from None
 
 
-def _in_front(old: BoundModel, model: typed.TypedModel, new: NewData, series: Series, found: Moved, front: Front) -> NewData:
+def _in_front(old: BoundModel, model: typed.TypedModel, new: NewData, series: Series, found: Moved) -> NewData:
     """The new data with the last ones of before in front, where statements reach back to them."""
-    total = _total_front(front, series)
     given: dict[str, Any] = {n: v for n, v in arrays_of(new).items() if n in model.variables or n in new.values}
     for name, axis in series.axes.items():
         variable, before = model.variables[name], old.values.get(name)
-        count = total.get(name, (axis, 0))[1]
+        count = model.begun.get(name, (axis, 0))[1]
         if before is None or (not count and name in given):
             continue
         first = series.steps - series.front[name]

@@ -15,15 +15,16 @@ from ppl.graph.binding import bind
 from ppl.graph.bound import BoundModel
 from ppl.graph.given import size_names
 from ppl.graph.sizes import root
-from ppl.results.questions import Front, NewData
+from ppl.results.questions import NewData
 from ppl.semantics.typed import Variable
 from ppl.source.diagnostics import AimError, Diagnostic
 
 
-def together(old: BoundModel, new: NewData, shown: Mapping[str, int], grown: Collection[str], front: Front) -> BoundModel:
+def together(old: BoundModel, new: NewData, shown: Mapping[str, int], grown: Collection[str]) -> BoundModel:
     """The model with all data; `grown` are the sets with new members, `shown` the sizes that the new data have.
 
-    `front` is what comes first in series that went on before. Raises AimError where data contradict each other."""
+    Raises AimError where data contradict each other.
+    """
     model = old.model
     arrays = arrays_of(new)
     sizes = {key: size + shown.get(key, size) if key in grown else max(size, shown.get(key, 0)) for key, size in old.sizes.items()}
@@ -40,7 +41,7 @@ def together(old: BoundModel, new: NewData, shown: Mapping[str, int], grown: Col
         parts = [] if before is None else [(written(variable, before), (0,) * before.ndim)]
         if after is not None:
             starts = [old.sizes[a.set.key] if a.set is not None and a.set.key in grows else 0 for a in variable.type.axes]
-            axis, count = front.get(name, (0, 0))
+            axis, count = model.begun.get(name, (0, 0))
             parts.append((after, tuple(start + count if k == axis else start for k, start in enumerate(starts))))
         settings[name] = joined(variable, parts)
     return bind(model, [], settings=settings)

@@ -46,7 +46,8 @@ class Pointwise:
 class Questions(Protocol):
     """A model with its data, able to answer from joint draws of what is latent in it; the draws hold what comes first in a series too."""
 
-    front: Front
+    @property
+    def front(self) -> Front: ...
 
     def axes(self, name: str) -> tuple[Axis, ...]:
         """The axes of a variable."""
