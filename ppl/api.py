@@ -301,19 +301,25 @@ class Model:
         chosen = self.approximation(approximation)
         told = tuple(a for a in (chosen.amortised if chosen else ()) if a.network.name in posterior.networks)
         weights = {n: posterior[n].params["value"] for n in posterior.networks if posterior[n].family == "Delta"}
+        fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
+        questions = ModelQuestions(bound, fit, texts, learnt=Learnt(weights, told), **known)
+        return replace(of_cells(posterior, bound), questions=questions)
 
-        def fitted(other: BoundModel) -> Posterior:
+    def _fitter(self, engine: str | None, approximation: str | None, options: Mapping[str, Any]) -> Callable[[BoundModel], Posterior]:
+        """Fits this model, or a rewritten one, with its data in the same way."""
+
+        def fitted(bound: BoundModel) -> Posterior:
             from ppl.engines.fitting import fit_plan
             from ppl.engines.routing import route
 
-            plan = route(other, approximation=self.approximation(approximation), engine=engine)
-            return self._answering(fit_plan(plan, **options), other, engine, approximation, options)
+            plan = route(bound, approximation=self.approximation(approximation), engine=engine)
+            return self._answering(fit_plan(plan, **options), bound, engine, approximation, options)
 
-        def written() -> dict[str, Any]:
-            return {**self._written(), **self._rewritten(bound), "engine": engine, "approximation": approximation}
+        return fitted
 
-        questions = ModelQuestions(bound, fitted, written, learnt=Learnt(weights, told), **known)
-        return replace(of_cells(posterior, bound), questions=questions)
+    def _texts(self, bound: BoundModel, engine: str | None, approximation: str | None) -> Callable[[], dict[str, Any]]:
+        """What a file holds of the model, and of how it was fitted."""
+        return lambda: {**self._written(), **self._rewritten(bound), "engine": engine, "approximation": approximation}
 
     def _written(self) -> dict[str, Any]:
         """How the model is written: its file with those that it imports, and what was set by intervention."""
@@ -475,15 +481,21 @@ class Agent(Model):
         posterior, behaviour = fit(
             bound, records, engine=engine, approximation=chosen, rates=rates(learning_rate, forgetting), options=options
         )
-        return replace(posterior, questions=self._questions(bound, behaviour))
+        return self._answering(posterior, bound, engine, approximation, {}, behaviour=behaviour)
 
-    def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
-        return replace(posterior, questions=self._questions(bound, None))
-
-    def _questions(self, bound: BoundModel, behaviour: Any) -> Any:
+    def _answering(
+        self,
+        posterior: Posterior,
+        bound: BoundModel,
+        engine: str | None,
+        approximation: str | None,
+        options: Mapping[str, Any],
+        **known: Any,
+    ) -> Posterior:
         from ppl.agents.fitting import AgentQuestions
 
-        return AgentQuestions(bound, self._fitter(None, None, {}), self._written, behaviour)
+        fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
+        return replace(posterior, questions=AgentQuestions(bound, fit, texts, **known))
 
     def unknown(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> tuple[str, ...]:
         """The parameters that are not given: the agent acts once they are, or `fit` infers them from its behaviour."""
