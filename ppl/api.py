@@ -282,7 +282,28 @@ class Model:
         options: dict[str, Any] = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
         shown = _print_progress if progress is True else progress or None
         posterior = fit_plan(plan, start=dict(start) if start else None, progress=shown, **options)
-        return self._answering(posterior, plan.source or plan.bound, self._fitter(engine, approximation, options))
+        return self._answering(posterior, plan.source or plan.bound, engine, approximation, options)
+
+    def _answering(
+        self,
+        posterior: Posterior,
+        bound: BoundModel,
+        engine: str | None,
+        approximation: str | None,
+        options: Mapping[str, Any],
+        **known: Any,
+    ) -> Posterior:
+        """The posterior, able to answer what needs its model: also what a fit of other data, or of a rewritten model, would be."""
+        from ppl.engines.cells import of_cells
+        from ppl.engines.new_data import Learnt
+        from ppl.engines.questions import ModelQuestions
+
+        chosen = self.approximation(approximation)
+        told = tuple(a for a in (chosen.amortised if chosen else ()) if a.network.name in posterior.networks)
+        weights = {n: posterior[n].params["value"] for n in posterior.networks if posterior[n].family == "Delta"}
+        fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
+        questions = ModelQuestions(bound, fit, texts, learnt=Learnt(weights, told), **known)
+        return replace(of_cells(posterior, bound), questions=questions)
 
     def _fitter(self, engine: str | None, approximation: str | None, options: Mapping[str, Any]) -> Callable[[BoundModel], Posterior]:
         """Fits this model, or a rewritten one, with its data in the same way."""
@@ -292,22 +313,25 @@ class Model:
             from ppl.engines.routing import route
 
             plan = route(bound, approximation=self.approximation(approximation), engine=engine)
-            return self._answering(fit_plan(plan, **options), bound, fitted)
+            return self._answering(fit_plan(plan, **options), bound, engine, approximation, options)
 
         return fitted
 
-    def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
-        """The posterior, able to answer what needs its model."""
-        from ppl.engines.cells import of_cells
-        from ppl.engines.questions import ModelQuestions
-
-        return replace(of_cells(posterior, bound), questions=ModelQuestions(bound, fit, self._written))
+    def _texts(self, bound: BoundModel, engine: str | None, approximation: str | None) -> Callable[[], dict[str, Any]]:
+        """What a file holds of the model, and of how it was fitted."""
+        return lambda: {**self._written(), **self._rewritten(bound), "engine": engine, "approximation": approximation}
 
     def _written(self) -> dict[str, Any]:
         """How the model is written: its file with those that it imports, and what was set by intervention."""
         source = self.typed.span.source
         texts = self.texts or _texts_of(source, self.folder)
         return {"name": self.name, "source": source.name, "texts": dict(texts), "set": list(self.interventions)}
+
+    def _rewritten(self, bound: BoundModel) -> dict[str, Any]:
+        """The model of an update, whose priors no file says."""
+        from ppl.semantics.stored import stored
+
+        return {} if bound.model is self.typed else {"model": stored(bound.model)}
 
     # ------------------------------------------------------------ other questions
     def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
@@ -457,15 +481,21 @@ class Agent(Model):
         posterior, behaviour = fit(
             bound, records, engine=engine, approximation=chosen, rates=rates(learning_rate, forgetting), options=options
         )
-        return replace(posterior, questions=self._questions(bound, behaviour))
+        return self._answering(posterior, bound, engine, approximation, {}, behaviour=behaviour)
 
-    def _answering(self, posterior: Posterior, bound: BoundModel, fit: Callable[[BoundModel], Posterior]) -> Posterior:
-        return replace(posterior, questions=self._questions(bound, None))
-
-    def _questions(self, bound: BoundModel, behaviour: Any) -> Any:
+    def _answering(
+        self,
+        posterior: Posterior,
+        bound: BoundModel,
+        engine: str | None,
+        approximation: str | None,
+        options: Mapping[str, Any],
+        **known: Any,
+    ) -> Posterior:
         from ppl.agents.fitting import AgentQuestions
 
-        return AgentQuestions(bound, self._fitter(None, None, {}), self._written, behaviour)
+        fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
+        return replace(posterior, questions=AgentQuestions(bound, fit, texts, **known))
 
     def unknown(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> tuple[str, ...]:
         """The parameters that are not given: the agent acts once they are, or `fit` infers them from its behaviour."""
@@ -526,6 +556,7 @@ def open_posterior(path: str | Path) -> Posterior:
     from ppl.graph.bound import BoundModel
     from ppl.results.storage import read, restored
     from ppl.semantics.interventions import intervene
+    from ppl.semantics.stored import restored as rewritten
 
     stored = read(Path(path))
     record, texts = stored.record, stored.record["texts"]
@@ -533,9 +564,10 @@ def open_posterior(path: str | Path) -> Posterior:
     file = check_source(source, None, lambda module: SourceText(f"{module}.aim", texts[module]) if module in texts else None)
     model = file.named(record["name"])
     model = replace(model, typed=intervene(model.typed, record["set"]), interventions=dict.fromkeys(record["set"]), texts=texts)
-    known = model.typed.variables
-    values, observed = ({n: v for n, v in record[part].items() if n in known} for part in ("values", "observed"))
-    return model._answering(restored(stored), BoundModel(model.typed, record["sizes"], values, observed), model._fitter(None, None, {}))
+    asked = rewritten(record["model"]) if "model" in record else model.typed
+    bound = BoundModel(asked, record["sizes"], record["values"], record["observed"])
+    known = {"known": float(record["known"])}
+    return model._answering(restored(stored), bound, record["engine"], record["approximation"], {}, **known)
 
 
 def compare(posteriors: Mapping[str, Posterior], *, draws: int = 1000, seed: int = 0) -> Comparison:

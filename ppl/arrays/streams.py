@@ -22,6 +22,7 @@ PURPOSES = (
     "nodes",
     "choices",
     "inside",
+    "batches",
 )
 
 

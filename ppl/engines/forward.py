@@ -4,6 +4,7 @@ variable depends on its own past."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,11 @@ def evaluator_of(bound: BoundModel, draws: Mapping[str, np.ndarray]) -> LatentEv
     evaluator = ForwardEvaluator(bound, {}, deterministic_definitions(bound.model))
     evaluator.values = dict(bound.values) | {name: Plated((DRAW,), value) for name, value in draws.items()}  # type: ignore[assignment]
     return evaluator
+
+
+def knowing(bound: BoundModel, weights: Mapping[str, Any]) -> BoundModel:
+    """The model with the weights of networks that were learnt, by the networks' names, among what is known."""
+    return replace(bound, values={**bound.values, **{weights_name(n): np.asarray(w) for n, w in weights.items()}})
 
 
 def settled_evaluator(bound: BoundModel, draws: Mapping[str, np.ndarray]) -> LatentEvaluator:

@@ -24,15 +24,18 @@ def joint_blocks(plan: Plan, state: Any) -> tuple[JointBlock, ...]:
 
 def _of_block(block: Block, plan: Plan, state: Any) -> Iterator[JointBlock]:
     *locations, last = [plan.latents[name] for name in block.variables]
-    whole = all(v.lookup is None for v in (*locations, last))
+    whole = all(v.lookup is None and v.given is None for v in (*locations, last))
     each_alone = not locations and int(np.prod(block.batch, dtype=int)) == int(np.prod(last.plates, dtype=int))
     if block.kind == "Gaussian" and whole and not each_alone:
         moments = state["moments"][block.name]
         yield JointBlock(block.variables, False, *_entries(block, (*locations, last), moments["mean"], moments["cov"]))
     elif block.kind in PAIRS and whole:
         yield _pair(block, locations, last, state["moments"][block.name])
+    elif block.chain is not None and whole:
+        yield JointBlock(block.variables, False, *_last_entries(block, (*locations, last), state["moments"][block.name]))
     else:
-        yield JointBlock(block.variables, each_alone and (whole or not _has_latent_parents(last.name, plan)))
+        alone = each_alone and (whole or not _has_latent_parents(last.name, plan))
+        yield JointBlock(block.variables, alone, apart=tuple(block.batch_axes.get(v.name, ()) for v in (*locations, last)))
 
 
 def _has_latent_parents(name: str, plan: Plan) -> bool:
@@ -59,6 +62,60 @@ def _pair(block: Block, locations: list[LatentVariable], precision: LatentVariab
     place = {int(members[p]): p for p in np.ndindex(members.shape)}
     each = len(centre) // max(len(place), 1)
     return replace(made, entries=entries, mean=centre, cov=cov, places=tuple(place[k // each] for k in range(len(centre))))
+
+
+def _last_entries(
+    block: Block, variables: tuple[LatentVariable, ...], moments: Any
+) -> tuple[tuple[tuple[str, tuple[int, ...]], ...], np.ndarray, np.ndarray]:
+    """Of a chain the border and the last two groups of steps that stand together: later steps read nothing before them."""
+    chain = block.chain
+    assert chain is not None
+    size, steps = chain.lag * chain.width, chain.length // chain.lag
+    told = {name: np.asarray(value, float) for name, value in moments.items()}
+    groups = range(max(0, steps - 2), steps)
+    numbers = len(groups) * size + chain.border
+    mean, cov = np.zeros((*block.batch, numbers)), np.zeros((*block.batch, numbers, numbers))
+    each = told["mean"].reshape((*block.batch, steps, size))
+    for k, group in enumerate(groups):
+        at = slice(k * size, (k + 1) * size)
+        mean[..., at], cov[..., at, at] = each[..., group, :], told["cov"][..., group, :, :]
+    if len(groups) == 2:
+        cov[..., :size, size : 2 * size] = told["cross"][..., steps - 2, :, :]
+        cov[..., size : 2 * size, :size] = np.swapaxes(told["cross"][..., steps - 2, :, :], -1, -2)
+    if chain.border:
+        at = slice(len(groups) * size, numbers)
+        mean[..., at], cov[..., at, at] = told["border mean"], told["border cov"]
+        for k, group in enumerate(groups):
+            cov[..., k * size : (k + 1) * size, at] = told["border cross"][..., group, :, :]
+            cov[..., at, k * size : (k + 1) * size] = np.swapaxes(told["border cross"][..., group, :, :], -1, -2)
+    places = _last_places(block, variables, groups[0] * chain.lag, len(groups) * size)
+    kept = np.array(sorted(places), int)
+    whole = np.zeros((len(kept), len(kept)))
+    for member in np.ndindex(block.batch):
+        first = int(np.ravel_multi_index(member, block.batch)) * numbers if block.batch else 0
+        mine = np.nonzero((kept >= first) & (kept < first + numbers))[0]
+        whole[np.ix_(mine, mine)] = cov[member][np.ix_(kept[mine] - first, kept[mine] - first)]
+    return tuple(places[k] for k in kept), mean.reshape(-1)[kept], whole
+
+
+def _last_places(block: Block, variables: tuple[LatentVariable, ...], first: int, border: int) -> dict[int, tuple[str, tuple[int, ...]]]:
+    """Which entry each number of the last steps, and of the border after them, is."""
+    chain = block.chain
+    assert chain is not None
+    count = border + chain.border
+    order = np.arange(int(np.prod(block.batch, dtype=int)) * count).reshape(*block.batch, count)
+    found: dict[int, tuple[str, tuple[int, ...]]] = {}
+    for one in variables:
+        time = chain.times.get(one.name)
+        numbers = order[..., border:] if time is None else order[..., :border].reshape((*block.batch, -1, chain.width))
+        if time is not None:
+            numbers = numbers[..., : max(0, one.plates[time] - first), :]
+        axes = (*block.batch_axes[one.name], *(() if time is None else (time,)))
+        placed = np.moveaxis(numbers[..., block.positions[one.name]], range(len(axes)), axes)
+        for place in np.ndindex(placed.shape):
+            at = place if time is None else (*place[:time], place[time] + first, *place[time + 1 :])
+            found[int(placed[place])] = (one.name, at)
+    return found
 
 
 def _entries(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 
 from ppl.arrays.plated import Plated
@@ -9,32 +12,54 @@ from ppl.arrays.streams import stream
 from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.engines.draws import drawn_variable
-from ppl.engines.forward import draw_fresh, evaluator_of, reached
+from ppl.engines.forward import draw_fresh, evaluator_of, knowing, reached
 from ppl.engines.pointwise import Observations, log_likelihoods
+from ppl.engines.precision import with_precision
 from ppl.engines.rebinding import Rebound, lengthened, plate_keys, rebind
 from ppl.graph.bound import BoundModel
 from ppl.graph.networks import weights_name
 from ppl.graph.references import uses
 from ppl.results.questions import Draws, NewData
-from ppl.semantics.typed import TypedModel, Variable
+from ppl.semantics.typed import Amortisation, TypedModel, Variable
 from ppl.source.diagnostics import AimError, Diagnostic
 
 
-def likelihoods(bound: BoundModel, draws: Draws, new: NewData, seed: int) -> dict[str, Observations]:
+@dataclass(frozen=True)
+class Learnt:
+    """The weights of networks that were learnt, by name, and the variables whose posterior such a network tells."""
+
+    weights: Mapping[str, np.ndarray] = field(default_factory=dict)
+    amortised: tuple[Amortisation, ...] = ()
+
+    @property
+    def seen(self) -> set[str]:
+        """The random variables that networks see to tell the posterior of a member."""
+        return {name for one in self.amortised for name, _ in uses(one.argument)}
+
+    def known(self, rebound: Rebound) -> Rebound:
+        return replace(rebound, bound=knowing(rebound.bound, self.weights))
+
+
+NOTHING = Learnt()
+
+
+def likelihoods(bound: BoundModel, draws: Draws, new: NewData, seed: int, learnt: Learnt = NOTHING) -> dict[str, Observations]:
     """Of what was observed, or of held-out values: what their members have of their own is then drawn, or summed out."""
     if not new:
-        return log_likelihoods(bound, _latent(draws, bound))
-    rebound = rebind(bound, new)
-    evaluator, _ = _forward(bound, rebound, draws, seed, _count(draws, 1), held_out=set(new.values))
+        return log_likelihoods(knowing(bound, learnt.weights), _latent(draws, bound))
+    rebound = learnt.known(rebind(bound, new))
+    evaluator, _ = _forward(bound, rebound, draws, seed, _count(draws, 1), learnt, held_out=set(new.values))
     drawn = {name: value.data for name, value in evaluator.values.items() if isinstance(value, Plated)}
     return log_likelihoods(rebound.bound, _latent(drawn, rebound.bound), among=set(new.values))
 
 
-def predictions(bound: BoundModel, draws: Draws, new: NewData, seed: int, name: str | None, count: int) -> dict[str, np.ndarray]:
+def predictions(
+    bound: BoundModel, draws: Draws, new: NewData, seed: int, name: str | None, count: int, learnt: Learnt = NOTHING
+) -> dict[str, np.ndarray]:
     """Draws of one variable, or of all that is new; without values, replications of what was observed."""
-    rebound = rebind(bound, new) if new else Rebound(bound, frozenset(), frozenset())
+    rebound = learnt.known(rebind(bound, new) if new else Rebound(bound, frozenset(), frozenset()))
     count = _count(draws, count)
-    evaluator, drawn = _forward(bound, rebound, draws, seed, count)
+    evaluator, drawn = _forward(bound, rebound, draws, seed, count, learnt)
     variables, moved = rebound.bound.model.variables, rebound.fresh | rebound.longer
     computed = {n for n, v in variables.items() if v.role == "deterministic" and moved & set(plate_keys(v))}
     wanted = [name] if name is not None else [n for n in variables if n in drawn or n in computed]
@@ -42,7 +67,7 @@ def predictions(bound: BoundModel, draws: Draws, new: NewData, seed: int, name: 
 
 
 def _forward(
-    old: BoundModel, rebound: Rebound, draws: Draws, seed: int, count: int, held_out: set[str] | None = None
+    old: BoundModel, rebound: Rebound, draws: Draws, seed: int, count: int, learnt: Learnt, held_out: set[str] | None = None
 ) -> tuple[LatentEvaluator, dict[str, np.ndarray]]:
     """An evaluator in which everything has values, drawn anew where it is new; and which entries are."""
     bound = rebound.bound
@@ -60,9 +85,22 @@ def _forward(
             new[name] = mask
     kept |= weights_of(draws, bound)
     _refuse_potentials(bound.model, set(new))
+    rng = stream(seed, "predictions")
+    told = [a for a in learnt.amortised if a.variable in new and _is_seen(a, bound)]
+    if told:
+        from ppl.engines.numpyro_bridge.amortised import encoded
+
+        kept |= with_precision(np.float64, encoded)(bound, told, learnt.weights, kept, count, rng)
     evaluator = evaluator_of(bound, kept)
-    draw_fresh(evaluator, new, stream(seed, "predictions"), count)
+    draw_fresh(evaluator, {n: mask for n, mask in new.items() if n not in kept or not mask.all()}, rng, count)
     return evaluator, new
+
+
+def _is_seen(one: Amortisation, bound: BoundModel) -> bool:
+    """Whether what a network sees of the members is given."""
+    return all(
+        bound.model.variables[n].role != "random" or (n in bound.observed and bound.observed[n].all()) for n, _ in uses(one.argument)
+    )
 
 
 def _refuse_potentials(model: TypedModel, new: set[str]) -> None:

@@ -16,7 +16,7 @@ from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.engines.forward import recursive_axes
 from ppl.graph.binding import bind
 from ppl.graph.bound import BoundModel
-from ppl.graph.dataset import Dataset
+from ppl.graph.dataset import Dataset, from_mapping
 from ppl.graph.given import size_names
 from ppl.graph.readers import as_dataset
 from ppl.graph.sizes import root
@@ -34,21 +34,42 @@ class Rebound:
     longer: frozenset[str]
 
 
-def rebind(old: BoundModel, new: NewData, *, model: TypedModel | None = None) -> Rebound:
-    """The model (or a rewritten one) with new data. Raises AimError where they do not fit, as binding does."""
+@dataclass(frozen=True)
+class Moved:
+    """What new data do to the sets: `sizes` are those that they show, `fresh` and `longer` as above."""
+
+    sizes: dict[str, int]
+    fresh: frozenset[str]
+    longer: frozenset[str]
+
+
+def moved(old: BoundModel, new: NewData, *, model: TypedModel | None = None) -> Moved:
+    """Which sets the new data change. Raises AimError where that may be meant in several ways."""
     model = model or old.model
     given = given_shapes(new)
-    sizes = _sizes(model, given, new.values)
+    sizes = sizes_of(model, given, new.values)
     changed = {key for key, size in sizes.items() if size != old.sizes.get(key)}
     recursive = recursive_axes(model, deterministic_definitions(model))
     longer = {key for key in changed & recursive if sizes[key] > old.sizes.get(key, 0) and key not in new.along}
     fresh = (set(new.along) or changed or _first_plates(model, old, given)) - longer
-    settings = {**_kept(old, model, set(given), fresh, {key: sizes[key] for key in longer}), **new.values}
-    return Rebound(bind(model, datasets_of(new), settings=settings), frozenset(fresh), frozenset(longer))
+    return Moved(sizes, frozenset(fresh), frozenset(longer))
+
+
+def rebind(old: BoundModel, new: NewData, *, model: TypedModel | None = None) -> Rebound:
+    """The model (or a rewritten one) with new data. Raises AimError where they do not fit, as binding does."""
+    model = model or old.model
+    found = moved(old, new, model=model)
+    kept = _kept(old, model, set(given_shapes(new)), set(found.fresh), {key: found.sizes[key] for key in found.longer})
+    return Rebound(bind(model, datasets_of(new), settings={**kept, **new.values}), found.fresh, found.longer)
 
 
 def datasets_of(new: NewData) -> list[Dataset]:
     return [] if new.table is None else [as_dataset(new.table)]
+
+
+def arrays_of(new: NewData) -> dict[str, np.ndarray]:
+    """What is given, by name, as arrays of numbers or names."""
+    return {n: v for one in (*datasets_of(new), from_mapping(new.values, "")) for n, v in one.values.items()}
 
 
 def given_shapes(new: NewData) -> dict[str, tuple[int, ...]]:
@@ -87,7 +108,7 @@ def plate_keys(variable: Variable, *, whole: bool = False) -> list[str]:
     return [axis.set.key for axis in axes if axis.set is not None]
 
 
-def _sizes(model: TypedModel, given: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, int]:
+def sizes_of(model: TypedModel, given: Mapping[str, tuple[int, ...]], values: Mapping[str, Any]) -> dict[str, int]:
     """The sizes that new values show: by their shapes, or by the name of a size."""
     sizes = {}
     for name, shape in given.items():

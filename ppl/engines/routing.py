@@ -22,7 +22,11 @@ from ppl.source.diagnostics import AimError, Diagnostic
 JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
 WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}
 MOST_SAMPLED = 2000  # latent numbers that are sampled without being asked
-OPTIONS = {"nuts": {"iterations": "draws"}, "svi": {"iterations": "steps"}, "laplace": {"iterations": "steps", "restarts": "restarts"}}
+OPTIONS = {
+    "nuts": {"iterations": "draws"},
+    "svi": {"iterations": "steps", "tolerance": "tolerance"},
+    "laplace": {"iterations": "steps", "restarts": "restarts"},
+}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ def absent_cells(model: TypedModel, sizes: Mapping[str, int], values: Mapping[st
             plates = sizes_of(loops)
             place = tuple(evaluator.index(i, None, loops).arranged(tuple(plates), plates) for i in statement.indices)
             found[statement.variable][place] = False
+    for name, (axis, count) in model.begun.items():  # what comes first in a series that goes on has been defined before
+        if name in found:
+            found[name][(slice(None),) * axis + (slice(count),)] = False
     return {name: mask for name, mask in found.items() if mask.any()}
 
 

@@ -63,17 +63,21 @@ class Belief:
         shape = np.shape(self.params[name])
         return shape[: len(shape) - inner]
 
-    def at(self, place: tuple[int, ...]) -> Belief:
-        """The belief in one entry of the plates, which computes nothing for the others."""
+    def part(self, place: tuple[int | slice, ...]) -> Belief:
+        """The belief in some entries of the plates, which computes nothing for the others."""
         return replace(
             self,
             params={name: np.asarray(value)[place] for name, value in self.params.items()},
             draws=self.draws[:, *place] if self.draws is not None else None,
             moments=(self.moments[0][place], self.moments[1][place]) if self.moments is not None else None,
-            observed=None,
-            values=None,
-            absent=None,
+            observed=None if self.observed is None else self.observed[place],
+            values=None if self.values is None else self.values[place],
+            absent=None if self.absent is None else self.absent[place],
         )
+
+    def at(self, place: tuple[int, ...]) -> Belief:
+        """The belief in one entry, as if it were latent."""
+        return replace(self.part(place), observed=None, values=None, absent=None)
 
     @property
     def mean(self) -> np.ndarray:

@@ -14,6 +14,8 @@ class JointBlock:
     Of a joint Normal `entries` names each number, in the order of `mean` and `cov`. `precision` names a variable that divides `cov` (or
     multiplies it, where it is `inverted`): `places` are then its members, one for each entry. Without entries `mean` and `cov` (of a
     member, a number or a matrix) run over the plates of the first variable, and `along` says which of them each plate of the precision is.
+    What of a series no later step needs is left out of the entries. `apart` are the plates of each variable along which all members of the
+    block are independent.
     """
 
     variables: tuple[str, ...]
@@ -25,3 +27,4 @@ class JointBlock:
     inverted: bool = False
     places: tuple[tuple[int, ...], ...] = ()
     along: tuple[int, ...] = ()
+    apart: tuple[tuple[int, ...], ...] = ()

@@ -22,6 +22,9 @@ class MixtureBelief(Belief):
     def plates(self) -> tuple[int, ...]:
         return self.components[0].plates
 
+    def part(self, place: tuple[int | slice, ...]) -> MixtureBelief:
+        return replace(self, components=tuple(c.part(place) for c in self.components))
+
     def at(self, place: tuple[int, ...]) -> MixtureBelief:
         return replace(self, components=tuple(c.at(place) for c in self.components))
 

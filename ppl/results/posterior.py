@@ -15,8 +15,9 @@ import numpy as np
 
 from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
+from ppl.results.network import Network
 from ppl.results.pareto import GOOD, Tail
-from ppl.results.questions import NewData, Pointwise, Questions
+from ppl.results.questions import Front, NewData, Pointwise, Questions, after
 from ppl.results.summary import Table, summarise
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -59,6 +60,7 @@ class Posterior:
     tail: Callable[[], Tail | None] | None = field(default=None, repr=False)
     tail_is_cheap: bool = False  # so that it is told without being asked for
     weighed_draws: Callable[[int, int], tuple[Mapping[str, np.ndarray], np.ndarray]] | None = field(default=None, repr=False)
+    networks: Mapping[str, Network] = field(default_factory=dict, repr=False)  # of which there are beliefs in their weights
 
     @property
     def elbo(self) -> float:
@@ -107,15 +109,26 @@ class Posterior:
         return {}
 
     def __getitem__(self, name: str) -> Belief:
-        """The belief in a variable. KeyError lists the names where there is none of this one."""
-        if name not in self.names:
+        """The belief in a variable, or in the weights of a network. KeyError lists the names where there is none of this one."""
+        if name not in self.names and name not in self.networks:
             raise KeyError(f"no belief in `{name}`; there are beliefs in {', '.join(self.names)}")
         if name not in self._known:
-            self._known[name] = self.believe(name)
+            belief, place = self.believe(name), after(name, self._front)
+            self._known[name] = belief.part(place) if place else belief
         return self._known[name]
 
+    @property
+    def _front(self) -> Front:
+        return {} if self.questions is None else self.questions.front
+
     def __contains__(self, name: object) -> bool:
-        return name in self.names
+        return name in self.names or name in self.networks
+
+    def layers(self, name: str) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Matrix and bias of each layer of a network, `x @ matrix + bias`; where it has a prior the means of them."""
+        if name not in self.networks:
+            raise KeyError(f"there is no network `{name}`; networks: {', '.join(self.networks) or 'none'}")
+        return self.networks[name].layers(np.asarray(self[name].mean))
 
     def __iter__(self):
         return iter(self.names)
@@ -139,9 +152,14 @@ class Posterior:
 
     def draws(self, n: int = DRAWS, *, seed: int = 0) -> dict[str, np.ndarray]:
         """Joint draws of all that is latent or computed, n first; of a sampler at most those that it made."""
-        self.asked("draws")
+        drawn = self._all_draws("draws", n, seed)
+        return {name: value[:, *after(name, self._front)] for name, value in drawn.items()}
+
+    def _all_draws(self, what: str, n: int, seed: int) -> Mapping[str, np.ndarray]:
+        """Those of what comes first in a series too."""
+        self.asked(what)
         assert self.joint_draws is not None
-        return dict(self.joint_draws(n, seed))
+        return self.joint_draws(n, seed)
 
     def predict(self, name: str | None = None, /, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> Any:
         """Posterior predictive draws, `draws` first: of one variable, or a dict of all that depend on what is given.
@@ -151,13 +169,13 @@ class Posterior:
         plate whose members are new where sizes do not show it; without it the first axis is meant.
         """
         questions = self.asked("predict")
-        found = questions.predict(self.draws(draws, seed=seed), NewData(values, along=_tuple(along)), seed, name, draws)
+        found = questions.predict(self._all_draws("predict", draws, seed), NewData(values, along=_tuple(along)), seed, name, draws)
         return found[name] if name is not None else found
 
     def pointwise(self, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> dict[str, Pointwise]:
         """The log-likelihood of each observation under each draw, with the names of its axes."""
         questions = self.asked("log_likelihood")
-        return questions.log_likelihood(self.draws(draws, seed=seed), NewData(values, along=_tuple(along)), seed)
+        return questions.log_likelihood(self._all_draws("log_likelihood", draws, seed), NewData(values, along=_tuple(along)), seed)
 
     def log_likelihood(self, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> dict[str, np.ndarray]:
         """The log-likelihood of each observation under each draw of the posterior, nats: by observed variable, draws first.
@@ -190,7 +208,10 @@ class Posterior:
     def update(self, data: Any = None, /, *, along: str | None = None, **values: Any) -> Posterior:
         """The posterior given further data, with this one as the prior of what is shared.
 
-        New data make new members of the plate whose size they change, or else of their first axis; `along` names another one.
+        New data make new members of the plate whose size they change, or else of their first axis; `along` names another one. Of a time
+        axis they are the next steps, and the new posterior tells of these. `elbo` is that of the new data given the old, so that those of
+        a stream add up. Where no prior says this posterior (draws of a sampler), old and new data are fitted together: a warning says so,
+        and beliefs are then of all members.
         """
         return self.asked("update").update(self, NewData(values, data, _tuple(along)))
 

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
 
 Draws = Mapping[str, np.ndarray]
+Front = Mapping[str, tuple[int, int]]  # of variables along a series that went on: which axis is time, and how many entries come first
+
+
+def after(name: str, front: Front) -> tuple[slice, ...]:
+    """Where the entries of a variable stand that are told of: what comes first is of the series before an update."""
+    axis, count = front.get(name, (0, 0))
+    return (slice(None),) * axis + (slice(count, None),) if count else ()
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,10 @@ class Pointwise:
 
 
 class Questions(Protocol):
-    """A model with its data, able to answer from joint draws of what is latent in it."""
+    """A model with its data, able to answer from joint draws of what is latent in it; the draws hold what comes first in a series too."""
+
+    @property
+    def front(self) -> Front: ...
 
     def axes(self, name: str) -> tuple[Axis, ...]:
         """The axes of a variable."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from ppl.arrays.streams import stream
 from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
 from ppl.results.mixture import MixtureBelief
+from ppl.results.network import Network
 from ppl.results.pareto import Tail
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.writing import write_atomically
@@ -25,7 +26,7 @@ from ppl.source.writing import write_atomically
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
 
-FORMAT = 1
+FORMAT = 2
 KINDS: dict[str, type[Belief]] = {"Belief": Belief, "MixtureBelief": MixtureBelief}
 PLAIN = (
     "model",
@@ -56,11 +57,12 @@ class Stored:
     draws: dict[str, np.ndarray]
     record: dict[str, Any]
     tail: Tail | None = None
+    networks: dict[str, Network] = field(default_factory=dict)
 
     def joint_draws(self, n: int, seed: int) -> dict[str, np.ndarray]:
         """As many of the stored draws; all of a sampler's, in their order."""
         count = len(next(iter(self.draws.values()), ()))
-        if self.plain["chains"] or n == count:
+        if self.plain["chains"] or n == count or not self.draws:
             return self.draws
         rng = stream(seed, "chosen")
         chosen = rng.permutation(count)[:n] if n < count else rng.integers(count, size=n)
@@ -72,16 +74,19 @@ def save(posterior: Posterior, path: Path, *, draws: int) -> Path:
     """Writes the file and returns its path. Raises AimError where that cannot be."""
     from safetensors.numpy import save as to_bytes
 
+    questions = posterior.asked("save")
+    assert posterior.joint_draws is not None
     content = {
         "format": FORMAT,
         "posterior": {name: getattr(posterior, name) for name in PLAIN},
         "plan": str(posterior.plan),
         "energies": {name: float(value) for name, value in posterior.factor_energies().items()},
-        "beliefs": {name: _told(posterior[name]) for name in posterior.names},
+        "beliefs": {name: _told(posterior.believe(name)) for name in (*posterior.names, *posterior.networks)},
+        "networks": {name: asdict(one) for name, one in posterior.networks.items()},
         "blocks": None if posterior.joint_blocks is None else [asdict(block) for block in posterior.joint_blocks()],
-        "draws": posterior.draws(draws, seed=posterior.seed),
+        "draws": dict(posterior.joint_draws(draws, posterior.seed)),
         "tail": asdict(posterior.weights) if posterior.tail_is_cheap and posterior.weights is not None else None,
-        "record": posterior.asked("save").record(),
+        "record": questions.record(),
     }
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_packed(content, "", arrays), ensure_ascii=False, allow_nan=False)
@@ -128,7 +133,8 @@ def read(path: Path) -> Stored:
     plain |= {"names": tuple(plain["names"]), "warnings": tuple(plain["warnings"])}
     blocks = None if content["blocks"] is None else tuple(map(_block, content["blocks"]))
     tail = None if content.get("tail") is None else Tail(**{k: float(v) for k, v in content["tail"].items()})
-    return Stored(plain, content["plan"], content["energies"], beliefs, blocks, content["draws"], content["record"], tail)
+    networks = {name: Network(tuple(one["widths"]), one["activation"]) for name, one in content["networks"].items()}
+    return Stored(plain, content["plan"], content["energies"], beliefs, blocks, content["draws"], content["record"], tail, networks)
 
 
 def restored(stored: Stored) -> Posterior:
@@ -144,6 +150,7 @@ def restored(stored: Stored) -> Posterior:
         joint_blocks=None if stored.blocks is None else lambda: stored.blocks or (),
         tail=lambda: stored.tail,
         tail_is_cheap=True,
+        networks=stored.networks,
     )
 
 
@@ -160,7 +167,7 @@ def _unpacked(value: Any, arrays: Mapping[str, np.ndarray]) -> Any:
 def _block(told: dict[str, Any]) -> JointBlock:
     entries = tuple((name, tuple(place)) for name, place in told["entries"])
     parts = {"variables": tuple(told["variables"]), "entries": entries, "along": tuple(told["along"])}
-    return JointBlock(**{**told, **parts, "places": tuple(map(tuple, told["places"]))})
+    return JointBlock(**{**told, **parts, **{name: tuple(map(tuple, told[name])) for name in ("places", "apart")}})
 
 
 def _belief(told: dict[str, Any]) -> Belief:

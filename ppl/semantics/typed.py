@@ -342,6 +342,7 @@ class TypedModel:
     potentials: tuple[Potential, ...] = ()
     networks: dict[str, Network] = field(default_factory=dict)
     agent: TypedAgent | None = None
+    begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # series that go on: which axis is time, and what is in front
     exported: str | None = None  # what it is as a distribution in another model; None where it defines nothing
     unsupported: tuple[Diagnostic, ...] = ()  # what parses and is checked but cannot run yet: `ppl run` stops with these
     warnings: tuple[Diagnostic, ...] = ()

@@ -160,7 +160,7 @@ CODES: dict[str, str] = {
     "AIM0809": "a comparison of posteriors of different data",
     "AIM0810": "a plot that there is not",
     "AIM0811": "predictions given what is random",
-    "AIM0812": "a posterior that cannot be a prior",
+    "AIM0812": "an update that contradicts the data before",
     "AIM0813": "data that may be of several plates",
     "AIM0814": "predictions of what a factor joins",
     "AIM0881": "a picture format that there is not",

@@ -35,7 +35,7 @@ ELSEWHERE = {
     "AIM0809": "tests/results/test_comparison.py::test_other_data_cannot_be_compared",
     "AIM0810": "tests/results/test_plots.py::test_what_cannot_be_drawn_is_said",
     "AIM0811": "tests/results/test_predictions.py::test_outcomes_are_not_given_to_predictions",
-    "AIM0812": "tests/results/test_updates.py::test_what_members_have_of_their_own_is_inferred_anew",
+    "AIM0812": "tests/results/test_updates.py::test_data_that_contradict_those_before_are_said_to",
     "AIM0813": "tests/results/test_updates.py::test_data_that_may_be_of_several_plates_have_to_say_of_which",
     "AIM0814": "tests/results/test_predictions.py::test_what_a_factor_joins_is_not_drawn",
     "AIM0881": "tests/graph/test_factor_graph.py::test_what_cannot_be_written_says_what_to_do",

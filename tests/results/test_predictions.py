@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 
 import ppl
-from ppl.engines.questions import ModelQuestions
-from ppl.results.questions import NewData
 
 LINE = """\
 model line:
@@ -93,10 +91,3 @@ def test_what_a_factor_joins_is_not_drawn() -> None:
     assert posterior.predict(draws=5)["y"].shape == (5, 3)
     with pytest.raises(ppl.AimError, match=r"AIM0814(.|\n)*factor 2 \* a"):
         posterior.predict(N=5)
-
-
-def test_a_network_keeps_its_weights_to_itself() -> None:
-    text = "model net:\n    input X: real[N, 2]\n    network f = mlp(2, 3, 1)\n    for n in N: y[n] ~ Normal(f(X[n])[0], sd = 1)\n"
-    questions = ModelQuestions(ppl.parse(text).bind(X=X, y=Y), lambda _: None, dict)
-    with pytest.raises(ppl.AimError, match=r"AIM0731\]: `predict` of a model with a network"):
-        questions.predict({}, NewData(), 0, None, 5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -127,22 +128,29 @@ def test_a_stream_may_have_parts_of_any_length() -> None:
     np.testing.assert_allclose([stream["theta"].params[k] for k in ("a", "b")], [5.0, 3.0])
 
 
-def test_what_members_have_of_their_own_is_inferred_anew() -> None:
-    text = "model groups:\n    mu ~ Normal(0, sd = 1)\n    for j in J: a[j] ~ Normal(mu, sd = 2)\n    for j in J: y[j] ~ Normal(a[j], sd = 0.5)\n"
-    model = ppl.parse(text)
-    first = model.fit(y=[1.0, 2.0])
-    with pytest.raises(ppl.AimError, match=r"AIM0812\]: the posterior of `mu` is joint with `a`"):
-        first.update(y=[0.5])
+GROUPS = (
+    "model groups:\n    mu ~ Normal(0, sd = 1)\n    for j in J: a[j] ~ Normal(mu, sd = 2)\n    for j in J: y[j] ~ Normal(a[j], sd = 0.5)\n"
+)
 
 
-def test_a_time_axis_is_not_gone_on_with() -> None:
-    text = "model walk:\n    x[0] ~ Normal(0, sd = 1)\n    for t in 1..T: x[t] ~ Normal(x[t - 1], sd = 1)\n    for t in T: y[t] ~ Normal(x[t], sd = 1)\n"
-    try:
-        posterior = ppl.parse(text).fit(y=[1.0, 2.0, 0.5])
-    except ppl.AimError as error:
-        pytest.skip(f"no engine serves recursions: {error.diagnostics[0].code}")
-    with pytest.raises(ppl.AimError, match=r"AIM0812\]: `T` is a time axis"):
-        posterior.update(y=[0.1])
+def test_what_members_have_of_their_own_is_left_behind() -> None:
+    """The belief in what is shared is the marginal of a joint one; that of new members is theirs in the batch."""
+    model, y = ppl.parse(GROUPS), np.array([1.0, 2.0, 0.5, -1.0])
+    first, batch = model.fit(y=y[:2]), model.fit(y=y)
+    second = first.update(y=y[2:])
+    assert second.exact and not second.warnings
+    np.testing.assert_allclose(second["mu"].var, batch["mu"].var)
+    np.testing.assert_allclose(second["a"].mean, batch["a"].mean[2:])
+    np.testing.assert_allclose(first.elbo + second.elbo, batch.elbo)
+
+
+def test_what_stands_for_others_is_no_prior_of_theirs() -> None:
+    """A half-Cauchy scale is written by two hidden variables: all data are fitted together."""
+    model = ppl.parse("model h:\n    s ~ HalfCauchy(1)\n    for n in N: y[n] ~ Normal(0, sd = s)\n")
+    y = RNG.normal(size=8)
+    second, batch = model.fit(y=y[:5]).update(y=y[5:]), model.fit(y=y)
+    np.testing.assert_allclose(second["s"].mean, batch["s"].mean)
+    assert any("fitted together" in text for text in second.warnings)
 
 
 def test_data_that_may_be_of_several_plates_have_to_say_of_which() -> None:
@@ -190,7 +198,49 @@ def test_an_approximate_prior_is_said_to_be_one() -> None:
     assert any("approximate posterior" in warning for warning in second.warnings)
 
 
-def test_a_sampler_has_no_prior_to_give() -> None:
-    posterior = replace(ppl.parse(COIN).fit(x=[1, 0]), joint_blocks=None)
-    with pytest.raises(ppl.AimError, match=r"AIM0812\]: the posterior of `theta` is known by draws"):
-        posterior.update(x=[1])
+# ------------------------------------------------------------------ old and new data together
+def test_the_draws_of_a_sampler_are_those_of_all_data() -> None:
+    model = ppl.parse(COIN)
+    second, batch = model.fit(x=[1, 0, 1], engine="nuts").update(x=[0, 1]), model.fit(x=[1, 0, 1, 0, 1], engine="nuts")
+    assert second.engine == "nuts"
+    np.testing.assert_array_equal(second["theta"].draws, batch["theta"].draws)
+    assert any("fitted together" in text and "known by draws" in text for text in second.warnings)
+
+
+SUMMED = "model t:\n    z ~ Bernoulli(0.5)\n    m ~ Normal(4 * z, sd = 1)\n    for n in N: y[n] ~ Normal(m, sd = 1)\n"
+
+
+def test_a_sum_over_states_goes_on() -> None:
+    model, y = ppl.parse(SUMMED), RNG.normal(size=8) + 2
+    first, batch = model.fit(y=y[:3]), model.fit(y=y)
+    second = first.update(y=y[3:5])
+    third = second.update(y=y[5:])
+    assert third.exact
+    np.testing.assert_allclose(third["z"].params["p"], batch["z"].params["p"])
+    np.testing.assert_allclose(third["m"].var, batch["m"].var)
+    np.testing.assert_allclose(first.elbo + second.elbo + third.elbo, batch.elbo)
+    np.testing.assert_allclose(sum(third.free_energy_by_factor().values()), third.free_energy)
+
+
+def test_members_are_put_together_by_name() -> None:
+    text = "type Side = {left, right}\nmodel s:\n    z ~ Bernoulli(0.5)\n    input side: Side[N]\n    for s in Side: m[s] ~ Normal(z, sd = 1)\n    for n in N: y[n] ~ Normal(m[side[n]], sd = 1)\n"
+    model, y = ppl.parse(text), RNG.normal(size=4)
+    stream = model.fit(y=y[:2], side=["left", "left"]).update(y=y[2:], side=["right", "left"])
+    np.testing.assert_allclose(stream["m"].mean, model.fit(y=y, side=["left", "left", "right", "left"])["m"].mean)
+
+
+def test_data_that_contradict_those_before_are_said_to() -> None:
+    text = "model c(s):\n    z ~ Bernoulli(0.5)\n    m ~ Normal(z, sd = 1)\n    for n in N: y[n] ~ Normal(m, sd = s)\n"
+    with pytest.raises(ppl.AimError, match=r"AIM0812\]: `s` had another value before"):
+        ppl.parse(text).fit(y=[1.0, 2.0], s=1.0).update(y=[1.5], s=2.0)
+
+
+def test_what_came_back_from_a_file_still_knows_its_prior(tmp_path: Path) -> None:
+    """Its prior is of data that the file does not hold, and an update that fits all data together asks for it."""
+    text = "model h:\n    p ~ Beta(1, 1)\n    for n in N: x[n] ~ Bernoulli(p)\n"
+    model = ppl.parse(text)
+    second = ppl.open_posterior(model.fit(x=[1, 1, 0]).update(x=[1, 0]).save(tmp_path / "second"))
+    third = replace(second, joint_blocks=None).update(x=[1, 1])
+    assert any("fitted together" in text for text in third.warnings)
+    np.testing.assert_allclose([third["p"].params[k] for k in ("a", "b")], [6.0, 3.0])
+    np.testing.assert_allclose(model.fit(x=[1, 1, 0, 1, 0]).elbo + third.elbo, model.fit(x=[1, 1, 0, 1, 0, 1, 1]).elbo)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.plated import Plated
-from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.engines.numpyro_bridge.joint import LogJoint, log_joint_of
+from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.networks import feed_forward, first_weights
 from ppl.semantics import typed
@@ -28,6 +31,7 @@ class Amortised:
     inputs: Plated = field(repr=False)
     places: np.ndarray = field(repr=False)
     sizes: dict[str, int]
+    times: float = 1.0  # how often each member counts
 
     def first_weights(self, rng: np.random.Generator) -> np.ndarray:
         return first_weights(self.network, self.sizes, rng)
@@ -44,12 +48,35 @@ def amortised_of(joint: LogJoint, approximation: typed.Approximation | None) -> 
     return tuple(_amortised(joint, a) for a in (approximation.amortised if approximation else ()))
 
 
+def encoded(
+    bound: BoundModel, written: Sequence[typed.Amortisation], weights: Mapping[str, np.ndarray], draws: Mapping[str, np.ndarray],
+    count: int, rng: np.random.Generator,
+) -> dict[str, np.ndarray]:  # fmt: skip
+    """Draws of the variables whose posterior a learnt network tells, of the members that a model is bound to. `draws` are those of what
+    they have in common."""
+    joint = log_joint_of(bound)
+    key = jax.random.PRNGKey(int(rng.integers(2**31)))
+    found: dict[str, np.ndarray] = {}
+    for one in written:
+        told = _amortised(joint, one)
+        site = next(s for s in joint.sites if s.name == one.variable)
+        mean, log_sd = told.outputs(jnp.asarray(weights[one.network.name]))
+        noise = jax.random.normal(jax.random.fold_in(key, len(found)), (count, *mean.shape))
+
+        def value(u: Any, common: Mapping[str, Any], site: Any = site) -> Any:
+            evaluator = joint.evaluator({**joint.base, **common}, weights)
+            return site.put(joint.base[site.name], joint.entries(site, u.reshape(site.coordinates), evaluator)[0])
+
+        found[one.variable] = np.asarray(jax.vmap(value)(mean + jnp.exp(log_sd) * noise, {n: jnp.asarray(v) for n, v in draws.items()}))
+    return found
+
+
 def _amortised(joint: LogJoint, written: typed.Amortisation) -> Amortised:
     site = next((s for s in joint.sites if s.name == written.variable), None)
     if site is None or site.mask is not None:
         text = f"`{written.variable}` is not wholly latent and continuous, so a network cannot tell its posterior"
         raise AimError([Diagnostic("AIM0745", text, written.span, "leave out `by network`")])
-    start = sum(s.size for s in joint.sites[: joint.sites.index(site)])
+    start = joint.starts[site.name]
     known = {n: v for n, v in joint.base.items() if n not in joint.structure.latent}
     evaluator = Evaluator(joint.bound.sizes, known)
     loops: dict[str, Plated] = {}

@@ -16,6 +16,7 @@ from ppl.engines.fitting import check_possible
 from ppl.engines.numpyro_bridge import laplace, nuts, svi
 from ppl.engines.numpyro_bridge.counts import counted, left_out, still_longer
 from ppl.engines.numpyro_bridge.joint import Beside, LogJoint, log_joint_of
+from ppl.engines.numpyro_bridge.networks import told_networks
 from ppl.engines.numpyro_bridge.options import Options, options_of
 from ppl.engines.numpyro_bridge.report import DrawsReporter
 from ppl.engines.precision import with_precision
@@ -23,7 +24,7 @@ from ppl.engines.routing import BridgePlan
 from ppl.graph.bound import BoundModel
 from ppl.results.pareto import GOOD, Tail, tail_of
 from ppl.results.posterior import Posterior
-from ppl.semantics.typed import Approximation
+from ppl.semantics.typed import Approximation, Network
 from ppl.source.diagnostics import AimError, Diagnostic
 
 LARGEST_RHAT = 1.01
@@ -43,6 +44,7 @@ class Outcome:
     chains: int = 0
     seconds: Mapping[str, float] = field(default_factory=dict)
     tail: Tail | None = None
+    encoders: tuple[Network, ...] = ()  # of the approximation
 
 
 def fit_bound(
@@ -83,6 +85,7 @@ def fit_bound(
         joint_draws=with_precision(precision, reporter.joint_draws),
         tail=lambda: outcome.tail,
         tail_is_cheap=outcome.tail is not None,
+        networks=told_networks((*bound.model.networks.values(), *outcome.encoders), bound),
     )
 
 
@@ -183,11 +186,18 @@ def _svi(joint: LogJoint, options: Options, seed: int, approximation: Approximat
         u, log_density = fitted.guide.draw(fitted.parameters, key)
         return u, joint(u, fitted.weights, points) - log_density
 
-    u, log_weights = _many(one, options.whole("draws"), seed)
-    reasons = [f"the guide is a Gaussian of {len(fitted.guide.free)} coordinates with a {fitted.guide.covariance} covariance"]
+    count = options.whole("draws")
+    if joint.size:
+        u, log_weights = _many(one, count, seed)
+        reasons = [f"the guide is a Gaussian of {len(fitted.guide.free)} coordinates with a {fitted.guide.covariance} covariance"]
+        tail = tail_of(log_weights)
+        warnings, told = _trust(tail, "svi")
+    else:
+        u, log_weights = np.zeros((count, 0)), np.array([float(jax.jit(one)(jax.random.PRNGKey(0))[1])])
+        reasons, tail, warnings, told = [], None, [], "only weights of networks are learnt: they are a point of largest likelihood"
     reasons += [f"the posterior of {a.name} is told by the network {a.network.name}" for a in fitted.guide.amortised]
-    tail = tail_of(log_weights)
-    warnings, told = _trust(tail, "svi")
+    if fitted.batch is not None:
+        reasons.append(f"each step sees {fitted.batch.size} of the {fitted.batch.whole} members of {fitted.batch.key}")
     if not fitted.converged:
         warnings.append(f"the bound still rose after {fitted.steps} steps: give more `steps`")
     return Outcome(
@@ -197,8 +207,9 @@ def _svi(joint: LogJoint, options: Options, seed: int, approximation: Approximat
         np.append(fitted.trace, log_weights.mean()),
         tuple(warnings),
         (*reasons, told),
-        fitted.weights,
+        {**fitted.weights, **{a.network.name: fitted.parameters[f"encoder {a.name}"] for a in fitted.guide.amortised}},
         tail=tail,
+        encoders=tuple(a.network for a in fitted.guide.amortised),
     )
 
 

@@ -62,7 +62,7 @@ class Guide:
             noise = jax.random.normal(k, mean.shape)
             z = mean + jnp.exp(log_sd) * noise
             mean, log_sd = one.outputs(fixed[f"encoder {one.name}"])
-            log_density = log_density + jnp.sum(-0.5 * ((z - mean) / jnp.exp(log_sd)) ** 2 - log_sd - 0.5 * LOG_2PI)
+            log_density = log_density + one.times * jnp.sum(-0.5 * ((z - mean) / jnp.exp(log_sd)) ** 2 - log_sd - 0.5 * LOG_2PI)
             u = u.at[one.places].set(z.ravel())
         return u, log_density
 

@@ -25,6 +25,7 @@ from ppl.engines.numpyro_bridge.terms import Term, potential_term, statement_ter
 from ppl.engines.numpyro_bridge.tracing import TracingEvaluator
 from ppl.graph.bound import BoundModel
 from ppl.graph.networks import weight_count
+from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
 
 Beside = Callable[[Mapping[str, Any]], Any]
@@ -34,12 +35,15 @@ Beside = Callable[[Mapping[str, Any]], Any]
 class LogJoint:
     """`base` holds what is known, with any value of its support where an entry is not. `weights` are the sizes of networks' weights:
     those of Bayesian networks are coordinates, the others parameters that are learnt. `beside` is the log of what else the density
-    holds, a function of the values of all variables: how an agent with these parameters behaves."""
+    holds, a function of the values of all variables: how an agent with these parameters behaves. What runs along the set `along` counts
+    `times` times: its members stand for so many."""
 
     structure: Structure
     sites: tuple[Site, ...]
-    base: Mapping[str, np.ndarray] = field(repr=False)
+    base: Mapping[str, Any] = field(repr=False)
     beside: Beside | None = field(default=None, repr=False)
+    along: str = ""
+    times: float = 1.0
 
     @property
     def bound(self) -> BoundModel:
@@ -54,6 +58,12 @@ class LogJoint:
     @cached_property
     def size(self) -> int:
         return sum(site.size for site in self.sites) + sum(bayesian_weights(self.bound).values())
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """Where the coordinates of each site begin."""
+        ends = np.cumsum([0, *(site.size for site in self.sites)])
+        return {site.name: int(start) for site, start in zip(self.sites, ends, strict=False)}
 
     # ------------------------------------------------------------ coordinates
     def parts(self, u: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -83,7 +93,7 @@ class LogJoint:
             evaluator = self.evaluator(values, networks)
             entries, log_derivative = self.entries(site, coordinates[site.name], evaluator)
             values[site.name] = site.put(self.base[site.name], entries)
-            change = change + (0.0 if site.name in points else jnp.sum(log_derivative))
+            change = change + (0.0 if site.name in points else self._count(self.structure.of(site.name)[0]) * jnp.sum(log_derivative))
         return values, networks, change
 
     def entries(self, site: Site, u: Any, evaluator: TracingEvaluator) -> tuple[Any, Any]:
@@ -128,10 +138,14 @@ class LogJoint:
     def log_density(self, values: Mapping[str, Any], networks: Mapping[str, Any]) -> Any:
         """log p of all that is given and latent, discrete variables summed out."""
         terms = self.terms(values, networks)
-        plain = sum((jnp.sum(t.expanded().data) for t in terms if not t.states), jnp.zeros(()))
-        prior = weights_prior(self.bound, networks)
+        plain = sum((self._count(t.statement) * jnp.sum(t.expanded().data) for t in terms if not t.states), jnp.zeros(()))
+        summed = log_partition([t for t in terms if t.states], self.structure, {})
         other = self.beside(values) if self.beside is not None else 0.0
-        return plain + prior + other + log_partition([t for t in terms if t.states], self.structure, {})
+        return plain + weights_prior(self.bound, networks) + other + self.times * summed
+
+    def _count(self, statement: typed.TypedStatement | typed.Potential) -> float:
+        """How often a statement counts."""
+        return self.times if any(loop.set.key == self.along for loop in statement.loops) else 1.0
 
     def probabilities(self, values: Mapping[str, Any], networks: Mapping[str, Any]) -> dict[str, Any]:
         """Those of the states of all discrete variables."""

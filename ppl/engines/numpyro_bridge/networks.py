@@ -1,8 +1,8 @@
-"""Bayesian networks' weights: they are coordinates like others, with a prior of their own."""
+"""Networks' weights: those with a prior are coordinates like others, the others are learnt; the posterior tells of both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax.numpy as jnp
@@ -10,12 +10,19 @@ import jax.numpy as jnp
 from ppl.engines.numpyro_bridge.distributions import Valued, build
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
-from ppl.graph.networks import weight_count
+from ppl.graph.networks import weight_count, widths_of
+from ppl.results.network import Network
+from ppl.semantics import typed
 
 
 def bayesian_weights(bound: BoundModel) -> dict[str, int]:
     """The number of weights of each network that has a prior."""
     return {n: weight_count(f, bound.sizes) for n, f in bound.model.networks.items() if f.prior is not None}
+
+
+def told_networks(networks: Iterable[typed.Network], bound: BoundModel) -> dict[str, Network]:
+    """As results tell of them."""
+    return {one.name: Network(widths_of(one, bound.sizes), one.activation) for one in networks}
 
 
 def weights_prior(bound: BoundModel, networks: Mapping[str, Any]) -> Any:

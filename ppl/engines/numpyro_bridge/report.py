@@ -16,8 +16,9 @@ from ppl.arrays.plated import widen
 from ppl.arrays.streams import stream, word
 from ppl.compiler.rewrites import HIDDEN
 from ppl.engines.draws import drawn_variable
-from ppl.engines.forward import draw_fresh, evaluator_of
+from ppl.engines.forward import draw_fresh, evaluator_of, knowing
 from ppl.engines.numpyro_bridge.joint import LogJoint
+from ppl.engines.numpyro_bridge.networks import bayesian_weights
 from ppl.graph.networks import weights_name
 from ppl.results.belief import Belief
 
@@ -26,7 +27,8 @@ BATCH = 250  # draws that are turned into values at once
 
 @dataclass(frozen=True)
 class DrawsReporter:
-    """Answers for beliefs by name. `coordinates` are runs × draws × coordinates; `chains` counts the runs of a sampler, 0 for others."""
+    """Answers for beliefs by name. `coordinates` are runs × draws × coordinates; `chains` counts the runs of a sampler, 0 for others.
+    `weights` are those of the networks that are learnt, the encoders of the approximation among them."""
 
     joint: LogJoint
     coordinates: np.ndarray
@@ -58,7 +60,7 @@ class DrawsReporter:
             values, networks, _ = self.joint.constrain(u, self.weights)
             evaluator = self.joint.evaluator(values, networks)
             found = {n: jnp.asarray(evaluator.whole(n).data) for n in names}
-            found |= {weights_name(n): w for n, w in networks.items()}
+            found |= {weights_name(n): networks[n] for n in bayesian_weights(self.joint.bound)}
             if not self.joint.structure.enumerated:
                 return found, {}
             probabilities, states = self.joint.states_given(values, networks, key)
@@ -89,7 +91,9 @@ class DrawsReporter:
         if not missing and not derived:
             return draws
         count = len(next(iter(draws.values()))) if draws else self.coordinates.shape[0] * self.coordinates.shape[1]
-        evaluator = evaluator_of(self.joint.bound, {n: v for n, v in draws.items() if n not in structure.definitions})
+        evaluator = evaluator_of(
+            knowing(self.joint.bound, self.weights), {n: v for n, v in draws.items() if n not in structure.definitions}
+        )
         draw_fresh(evaluator, missing, stream(self.seed, "unneeded"), count)
         return draws | {n: drawn_variable(n, evaluator, count) for n in (*missing, *derived)}
 
@@ -111,6 +115,10 @@ class DrawsReporter:
     # ------------------------------------------------------------ beliefs
     def believe(self, name: str) -> Belief:
         bound = self.joint.bound
+        if name in self.weights:
+            return Belief(name, "Delta", {"value": np.asarray(self.weights[name])})
+        if name in bound.model.networks:
+            return Belief(name, "Draws", {}, draws=self.values[weights_name(name)], chains=self.chains)
         variable = bound.model.variables[name]
         if name in self.joint.structure.enumerated:
             return self.with_observed(self.discrete(name))

@@ -15,13 +15,15 @@ from ppl.engines.numpyro_bridge.amortised import amortised_of
 from ppl.engines.numpyro_bridge.guide import FULL, LOW_RANK, Guide, together
 from ppl.engines.numpyro_bridge.joint import LogJoint
 from ppl.engines.numpyro_bridge.laplace import covariance_root, find_mode
+from ppl.engines.numpyro_bridge.minibatch import Minibatch, minibatch_of
 from ppl.engines.numpyro_bridge.options import Options
 from ppl.graph.networks import first_weights
 from ppl.semantics.typed import Approximation
 
-SETTINGS: Mapping[str, Any] = {"steps": 20_000, "learning_rate": 0.03, "particles": 0, "draws": 2000}
+SETTINGS: Mapping[str, Any] = {"steps": 20_000, "learning_rate": 0.03, "particles": 0, "draws": 2000, "batch": 0, "tolerance": 0.0}
 CHUNK = 200  # steps between looks at the bound
 RISE = 2e-3  # nats that a chunk has to gain
+TOLERANCE, OF_NETWORKS = 2e-6, 1e-3  # of the bound, that a chunk has to gain besides; weights are learnt for ever
 PATIENCE = 3  # chunks without a better bound before the steps become smaller
 SMALLER, SMALLEST = 0.3, 0.03  # of the learning rate
 
@@ -36,6 +38,7 @@ class Fitted:
     trace: np.ndarray = field(repr=False)
     steps: int
     converged: bool
+    batch: Minibatch | None = None
 
 
 def run_svi(joint: LogJoint, options: Options, seed: int, approximation: Approximation | None) -> Fitted:
@@ -47,48 +50,67 @@ def run_svi(joint: LogJoint, options: Options, seed: int, approximation: Approxi
     particles = int(options.number("particles")) if options.values["particles"] else int(np.clip(2000 // max(joint.size, 1), 1, 16))
     points = frozenset(n for n, form in (approximation.forms if approximation else {}).items() if form == "point")
 
-    def loss(parameters: Any, key: Any) -> Any:
+    batch = minibatch_of(joint, guide, options.whole("batch") if options.values["batch"] else 0, options.span)
+
+    def loss(parameters: Any, key: Any, rows: Any) -> Any:
+        some, told = (joint, guide) if batch is None else batch.at(rows)
+
         def one(k: Any) -> Any:
-            u, log_density = guide.draw(parameters["guide"], k)
-            return joint(u, parameters["weights"], points) - log_density
+            u, log_density = told.draw(parameters["guide"], k)
+            return some(u, parameters["weights"], points) - log_density
 
         return -jnp.mean(jax.vmap(one)(jax.random.split(key, particles)))
 
-    best, trace, steps, converged = _descend(loss, parameters, options, seed)
-    return Fitted(guide, best["guide"], best["weights"], -np.array(trace), steps, converged)
+    learnt = bool(joint.weights or guide.amortised)
+    gain = float(options.values["tolerance"]) or (OF_NETWORKS if learnt else TOLERANCE)
+    found = _descend(loss, parameters, options, gain, seed, batch)
+    return Fitted(
+        guide, found.parameters["guide"], found.parameters["weights"], -np.array(found.trace), found.steps, found.converged, batch
+    )
 
 
-def _descend(loss: Callable[[Any, Any], Any], parameters: Any, options: Options, seed: int) -> tuple[Any, list[float], int, bool]:
+class _Found(NamedTuple):
+    parameters: Any
+    trace: list[float]
+    steps: int
+    converged: bool
+
+
+def _descend(
+    loss: Callable[[Any, Any, Any], Any], parameters: Any, options: Options, gain: float, seed: int, batch: Minibatch | None
+) -> _Found:
     """Chunks of steps, smaller ones where the bound has stopped to rise; the average over the last chunk is what is kept."""
 
-    def step(carry: Any, key_and_rate: Any) -> Any:
+    def step(carry: Any, given: Any) -> Any:
         moments, total = carry
-        key, rate = key_and_rate
-        value, gradient = jax.value_and_grad(loss)(moments.parameters, key)
+        key, rate, rows = given
+        value, gradient = jax.value_and_grad(loss)(moments.parameters, key, rows)
         moments = adam(moments, jax.tree.map(lambda g: jnp.where(jnp.isfinite(g), g, 0.0), gradient), rate)
         return (moments, jax.tree.map(jnp.add, total, moments.parameters)), value
 
     @jax.jit
-    def chunk(moments: Moments, key: Any, rate: Any) -> Any:
+    def chunk(moments: Moments, key: Any, rate: Any, rows: Any) -> Any:
         start = (moments, jax.tree.map(jnp.zeros_like, parameters))
-        (moments, total), values = jax.lax.scan(step, start, (jax.random.split(key, CHUNK), jnp.full(CHUNK, rate)))
+        (moments, total), values = jax.lax.scan(step, start, (jax.random.split(key, CHUNK), jnp.full(CHUNK, rate), rows))
         return moments, jax.tree.map(lambda t: t / CHUNK, total), jnp.mean(values)
 
     zero = jax.tree.map(jnp.zeros_like, parameters)
     moments, average = Moments(parameters, zero, zero, jnp.zeros(())), parameters
     rate = first = options.number("learning_rate")
+    members = stream(seed, "batches")
     trace: list[float] = []
     best, waited = np.inf, 0
     for k in range(max(1, options.whole("steps") // CHUNK)):
-        moments, average, value = chunk(moments, jax.random.PRNGKey(seed * 7919 + k), rate)
+        rows = np.zeros((CHUNK, 0), int) if batch is None else batch.rows(members, CHUNK)
+        moments, average, value = chunk(moments, jax.random.PRNGKey(seed * 7919 + k), rate, rows)
         trace.append(float(value))
-        better = value < best - RISE * (1.0 + 1e-3 * abs(best))
+        better = value < best - RISE - gain * abs(best)
         best, waited = min(best, float(value)), 0 if better else waited + 1
         if waited >= PATIENCE:
             if rate <= first * SMALLEST:
-                return average, trace, (k + 1) * CHUNK, True
+                return _Found(average, trace, (k + 1) * CHUNK, True)
             rate, waited = rate * SMALLER, 0
-    return average, trace, len(trace) * CHUNK, False
+    return _Found(average, trace, len(trace) * CHUNK, False)
 
 
 class Moments(NamedTuple):
