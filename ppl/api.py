@@ -418,7 +418,7 @@ class Agent(Model):
     ) -> Trace:
         """The agent acting for so many steps: in its own model, compiled as one program, or in a Gymnasium environment.
 
-        `where` gives states of its own world at the beginning, and the true tables of those that it learns. `choose = "drawn"` draws
+        `where` gives states of its own world at the beginning, the true tables of those that it learns, and random parameters. `choose = "drawn"` draws
         each action by its probability, as people and animals do; otherwise the most probable one is done.
         """
         import numpy as np
@@ -428,7 +428,12 @@ class Agent(Model):
 
         told = {"rates": rates(learning_rate, forgetting), "dtype": dtype or np.float64}
         options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, "choose": choose, **told}
-        return run(self.program(datasets=datasets, **parameters), environment, where=dict(where or {}), **options)
+        world = dict(where or {})
+        random = {v.name for v in self.typed.variables.values() if v.role == "random"}
+        if set(world) & random - set(self.typed.agent.roles if self.typed.agent is not None else ()):
+            known = [name for name in self.unknown(datasets=datasets, **parameters) if name in world]
+            parameters |= {name: world.pop(name) for name in known}
+        return run(self.program(datasets=datasets, **parameters), environment, where=world, **options)
 
     def replay(self, data: Any = None, *, datasets: Sequence[Dataset] = (), seed: int = 0, **values: Any) -> Trace:
         """The agent on a record of outcomes and actions: what it believed, planned and would have done at each step.
