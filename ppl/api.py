@@ -418,8 +418,8 @@ class Agent(Model):
     ) -> Trace:
         """The agent acting for so many steps: in its own model, compiled as one program, or in a Gymnasium environment.
 
-        `where` gives states of its own world at the beginning, the true tables of those that it learns, and random parameters. `choose = "drawn"` draws
-        each action by its probability, as people and animals do; otherwise the most probable one is done.
+        `where` gives states of its own world at the beginning, the true tables of those that it learns, and random parameters.
+        `choose = "drawn"` draws each action by its probability, as people and animals do; otherwise the most probable one is done.
         """
         import numpy as np
 
