@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ppl.agent import Agent as Agent
     from ppl.api import Model as Model
     from ppl.api import compare as compare
     from ppl.api import load as load
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from ppl.source.diagnostics import Diagnostic as Diagnostic
 
 __version__ = "0.1.0"
-__all__ = ["AimError", "Belief", "Diagnostic", "Model", "Posterior", "compare", "load", "open_posterior", "parse"]
+__all__ = ["Agent", "AimError", "Belief", "Diagnostic", "Model", "Posterior", "compare", "load", "open_posterior", "parse"]
 
 _HOMES = {
+    "Agent": "ppl.agent",
     "AimError": "ppl.source.diagnostics",
     "Belief": "ppl.results.belief",
     "Diagnostic": "ppl.source.diagnostics",

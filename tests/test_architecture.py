@@ -38,10 +38,11 @@ FLOORS = {
         "engines",
         "results",
     },
-    "api": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "agents"},
-    "tools": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "agents", "api"},
+    "api": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "agents", "agent"},
+    "agent": {"api", "source", "syntax", "semantics", "graph", "compiler", "engines", "results", "agents"},
+    "tools": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "results", "agents", "api", "agent"},
 }
-WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "semantics", "graph", "tools", "api")
+WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "semantics", "graph", "tools", "api", "agent")
 
 
 def modules() -> list[Path]:

@@ -16,8 +16,8 @@ from ppl.tools.messages import say
 from ppl.tools.posterior_text import heading
 
 if TYPE_CHECKING:
+    from ppl.agent import Agent
     from ppl.agents.trace import Trace
-    from ppl.api import Agent
 
 DEFAULT_STEPS = 10
 MOST_SHOWN = 4  # members of a belief

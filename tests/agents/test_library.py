@@ -16,7 +16,7 @@ import pytest
 from scipy.special import digamma
 
 import ppl
-from ppl.api import Agent
+from ppl.agent import Agent
 
 MODELS = Path(__file__).parents[2] / "models" / "agents"
 Chances = Mapping[Any, float]

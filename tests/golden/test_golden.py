@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from ppl.api import Agent, check_source
+from ppl.agent import Agent
+from ppl.api import check_source
 from ppl.engines.checks import run_test
 from ppl.graph.readers import read
 from ppl.semantics.check import check

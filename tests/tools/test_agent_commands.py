@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import ppl
-from ppl.api import Agent, check_source
+from ppl.agent import Agent
+from ppl.api import check_source
 from ppl.engines.checks import run_test
 from ppl.source.text import SourceText
 from ppl.tools.command_line import status
