@@ -139,10 +139,7 @@ class SourceFile:
         from ppl.agent import Agent
 
         agent = self.named(line.model.name)
-        if not isinstance(agent, Agent):
-            raise AimError(
-                [Diagnostic("AIM0103", f"`{line.model.name}` is a model, and only an agent runs", line.model.span, "write fit … to …")]
-            )
+        assert isinstance(agent, Agent)  # the check of the file refuses others
         from ppl.graph.arithmetic import compute
 
         steps = int(compute(line.steps, lambda _: None, self.folder))

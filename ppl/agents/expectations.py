@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ppl.agents.trace import Trace
-from ppl.engines.checks import BeliefMeaning, compare, expect_belief, failure
+from ppl.engines.checks import FACTS, RESULTS, BeliefMeaning, compare, expect_belief, failure
 from ppl.graph.arithmetic import compute, named
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.syntax import tree
@@ -74,6 +74,9 @@ class _Meaning:
             return values[self._step(indices[0], e)] if indices else values
         network = self.trace.program.network
         if name not in network.agent.roles:
+            if isinstance(e, tree.Index) or name in (*RESULTS, *FACTS):
+                known = ", ".join([*network.agent.roles, "free_energy"])
+                raise AimError([Diagnostic("AIM0803", f"there is no `{name}` of a run", e.span, f"at a step there is {known}")])
             return None
         factor, step, entry = self._addressed(e)
         told = {**self.trace.states, **self.trace.actions, **self.trace.observations}

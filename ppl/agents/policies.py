@@ -103,7 +103,10 @@ def _weighted(network: AgentNetwork, policies: Policies, habit: tuple[typed.Poli
     order = {tuple(int(a) for a in policy): place for place, policy in enumerate(policies.steps())}
     weights = np.zeros(policies.count)
     for entry in habit:
-        if entry.actions in order and entry.weight is not None:
+        if entry.actions not in order:
+            text = "this policy has a habit, and is not among the `policies` that are planned"
+            raise AimError([Diagnostic("AIM0404", text, entry.span, "add it there, or take its habit away")])
+        if entry.weight is not None:
             weights[order[entry.actions]] += float(network.number(entry.weight))
     if not weights.sum() > 0:
         raise AimError([Diagnostic("AIM0404", "none of the policies that are planned has a habit", habit[0].span)])

@@ -144,7 +144,18 @@ class AgentProgram:
                 size = self.network.factor[name].size
                 total = (total[:, None] + logs.get(name, np.full(size, -np.log(size)))).reshape(-1)
             found.append(total)
+        self._refuse_hopeless(found)
         return tuple(found)
+
+    def _refuse_hopeless(self, log_habits: list[Any]) -> None:
+        """Raises `AimError` where every policy that is written out has an action that a habit rules out."""
+        for policies, habit in zip(self.policies, log_habits, strict=True):
+            if policies.written is None or not isinstance(habit, np.ndarray):
+                continue
+            if np.isneginf(habit[np.asarray(policies.written)]).any(axis=1).all():
+                assert self.network.agent.planning is not None
+                text = "none of the policies that are planned has a habit: each has an action whose habit is 0"
+                raise AimError([Diagnostic("AIM0404", text, self.network.agent.planning.span, "give their actions a probability")])
 
     # ------------------------------------------------------------ pure functions
     def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, rates: Any) -> tuple[Memory, Any]:

@@ -171,7 +171,11 @@ def refuse_infinite(reals: Reals, energies: Any) -> None:
     """A plan that counts infinite information has no value. Raises `AimError` at the outcome that tells it."""
     if not any((np.isneginf(e) | np.isnan(e)).any() for e in map(np.asarray, energies)):
         return
-    rule = next(r for cluster in reals.clusters for r in cluster.observations if r.certain)
+    rule = next((r for cluster in reals.clusters for r in cluster.observations if r.certain), None)
+    if rule is None:
+        names = ", ".join(f.name for cluster in reals.clusters for f in cluster.states)
+        text = f"what is expected of {names} is not a number: a mean leaves its domain where the belief stands"
+        raise AimError([Diagnostic("AIM0730", text, None, "look at square roots, logarithms and quotients of states")])
     text = f"`{rule.factor.name}` has no noise and tells of states that are uncertain: its information is infinite"
     hint = "write ~ Normal(…, sd), or plan with efe(…, epistemic = 0)"
     raise AimError([Diagnostic("AIM0420", text, rule.statement.span, hint)])

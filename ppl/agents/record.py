@@ -11,7 +11,7 @@ import numpy as np
 from ppl.agents.network import AgentNetwork
 from ppl.agents.rows import Columns
 from ppl.graph.dataset import Dataset, from_mapping
-from ppl.graph.given import Given
+from ppl.graph.given import Given, size_names
 from ppl.graph.values import assemble
 from ppl.semantics.typed import Axis, TypedModel, Variable
 from ppl.source.diagnostics import AimError, Diagnostic, Findings
@@ -51,7 +51,12 @@ def apart(model: TypedModel, datasets: Sequence[Dataset]) -> tuple[list[Dataset]
         names = [name for name in dataset.values if name.partition("[")[0] in spoken]
         if names:
             records.append(replace(dataset, values={n: dataset.values[n] for n in names}))
-        rest = {n: v for n, v in dataset.values.items() if n not in names}
+        known = {*model.variables, *model.sets, *size_names(model)}
+        rest = {n: v for n, v in dataset.values.items() if n not in names and (dataset.strict or not names or n in known)}
+        for name in rest:
+            if model.agent.roles.get(name.partition("[")[0]) == "state":
+                text = f"`{name}` is a state of `{model.name}`: it is hidden, and stands in no record"
+                raise AimError([Diagnostic("AIM0413", text, None, "`where` says what it is in the agent's own world", where=dataset.name)])
         if rest:
             others.append(replace(dataset, values=rest))
     return records, others
@@ -121,8 +126,13 @@ def _columns(
     variable = _over_time(factors[0].variable, plates=not single)
     several = several and value.ndim == len(variable.type.axes) + 1
     flat = value.reshape(-1, *value.shape[2:]) if several else value
+    before = len(findings.errors)
     found = assemble((Given(name, variable, flat, where),), network.bound.sizes, findings)
     if found is None:
+        if len(findings.errors) == before:  # two lengths of one set, which a model would tell where sizes are settled
+            wanted = [network.bound.length(axis) for axis in variable.type.axes[1:]]
+            text = f"`{name}` has the shape {list(flat.shape[1:])} at a step, and in `{network.model.name}` it has {wanted}"
+            findings.error("AIM0611", text, None, "give an entry for each member; null where nothing was seen", where=where)
         return {}
     columns = {name: found} if single else {f.name: found[(slice(None), *f.place)] for f in factors}
     first = value.shape[:2] if several else (1, len(value))

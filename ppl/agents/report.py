@@ -11,8 +11,15 @@ from ppl.agents.trace import Trace
 MOST_LISTED = 100_000  # policies in all
 
 
-def trace_json(trace: Trace, episode: int = 0) -> dict[str, Any]:
-    """`steps`, the beliefs of the last one, and the actions that were done."""
+def trace_json(trace: Trace) -> dict[str, Any]:
+    """`steps`, the beliefs of the last one, and the actions that were done; of several episodes a list of such."""
+    if trace.episodes == 1:
+        return _episode_json(trace)
+    told = {"model": trace.program.network.model.name, "kind": "agent", "seed": trace.seed}
+    return {**told, "episodes": [_episode_json(trace.single(k)) for k in range(trace.episodes)]}
+
+
+def _episode_json(trace: Trace, episode: int = 0) -> dict[str, Any]:
     network = trace.program.network
     listed = trace.program.options is not None and trace.whole_plans and trace.steps * trace.plan(0).count <= MOST_LISTED
     steps = [_step(trace, t, episode, listed) for t in range(trace.steps)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,11 @@ class Trace:
     @property
     def steps(self) -> int:
         return self.told.seen.shape[1]
+
+    def single(self, episode: int) -> Trace:
+        """The trace of one episode."""
+        paid = None if self.paid is None else self.paid[episode : episode + 1]
+        return replace(self, told=jax.tree.map(lambda x: x[episode : episode + 1], self.told), paid=paid)
 
     def _shaped(self, value: np.ndarray) -> np.ndarray:
         return value[0] if self.episodes == 1 else value

@@ -6,7 +6,7 @@ before anything is compiled, or entries of a record). All data have a leading ax
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -162,7 +162,7 @@ def model_world(program: AgentProgram, where: Mapping[str, Any]) -> ModelWorld:
     network = program.network
     states = {f.name: f for f in network.truth.factors}
     places, given = {}, {}
-    for name, value in where.items():
+    for name, value in _entries(network, where):
         if name in states:
             places[name] = _place(states[name], value)
         elif name in network.learnt:
@@ -171,6 +171,21 @@ def model_world(program: AgentProgram, where: Mapping[str, Any]) -> ModelWorld:
             hint = did_you_mean(name, [*states, *network.learnt]) or "it has " + ", ".join([*states, *network.learnt])
             raise AimError([Diagnostic("AIM0605", f"`{network.model.name}` has no state or learnt table `{name}`", None, hint)])
     return ModelWorld(program.perception, places, given)
+
+
+def _entries(network: Any, where: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """What `where` says, a plate of states that is given whole entry by entry."""
+    for name, value in where.items():
+        own = [f for f in network.truth.factors if f.variable.name == name and f.name != name]
+        if not own:
+            yield name, value
+            continue
+        values = np.asarray(value, dtype=object)
+        plates = tuple(max(f.place[k] for f in own) + 1 for k in range(len(own[0].place)))
+        if values.shape[: len(plates)] != plates:
+            text = f"`{name}` was given with the shape {list(values.shape)}; its plate has the shape {list(plates)}"
+            raise AimError([Diagnostic("AIM0611", text, None, "give a value for each member")])
+        yield from ((f.name, values[f.place]) for f in own)
 
 
 def _place(factor: Any, value: Any) -> Any:
@@ -201,6 +216,7 @@ def _rows(table: Any, value: np.ndarray) -> np.ndarray:
     rows = np.stack([1 - value, value], axis=-1) if table.pair else value
     size = np.shape(table.concentration)
     if rows.shape != (*table.shape, size[-1]) or (np.abs(rows.sum(axis=-1) - 1) > 1e-6).any() or (rows < 0).any():
-        text = f"`{table.name}` was given with the shape {list(value.shape)}; it is probabilities of shape {[*table.shape, size[-1]]}"
+        wanted = [*table.shape] if table.pair else [*table.shape, size[-1]]
+        text = f"`{table.name}` was given with the shape {list(value.shape)}; it is probabilities of shape {wanted}, each row a sum of 1"
         raise AimError([Diagnostic("AIM0611", text, None)])
     return rows.reshape(size)

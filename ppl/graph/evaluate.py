@@ -118,8 +118,11 @@ class Evaluator:
             case typed.Select():
                 return self.select(e, loops)
             case typed.Apply(function=function, arguments=arguments):
-                value = self.evaluate if function == "if" and e.type.kind == "member" else self.number
-                return self.call(function, [value(a, loops) for a in arguments], e.span)
+                if function == "if" and e.type.kind == "member":
+                    return self.call(function, [self.evaluate(a, loops) for a in arguments], e.span)
+                if function == "onehot":  # a member by its place in its set, whatever its number is
+                    return self.call(function, [self.evaluate(arguments[0], loops), self.number(arguments[1], loops)], e.span)
+                return self.call(function, [self.number(a, loops) for a in arguments], e.span)
             case _:
                 raise TypeError(f"an expression of kind {type(e).__name__} has no value")
 

@@ -208,6 +208,7 @@ def _from_texts(value: np.ndarray, index_set: IndexSet | None, size: int | None)
     """By name; a number among the names counts from the first member."""
     names: dict[object, int] = {name: i for i, name in enumerate(index_set.members or ())} if index_set is not None else {}
     low = index_set.low if index_set is not None else 0
-    table: dict[object, int] = {None: -1} | {low + i: i for i in range(size or 0)} | names
+    numbered = range(0 if names else size or 0)  # as traces and JSON write them
+    table: dict[object, int] = {None: -1} | {low + i: i for i in range(size or 0)} | {str(low + i): i for i in numbered} | names
     found = np.array([table.get(entry, -2) for entry in value.flat], dtype=np.int64).reshape(value.shape)
     return found, found == -2

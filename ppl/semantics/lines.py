@@ -78,6 +78,10 @@ def _run(line: tree.RunLine, models: dict[str, TypedModel], names: FileNames, fi
     model = _known_model(line.model, models, names, findings)
     if model is None:
         return None
+    if model.kind != "agent":
+        text = f"`{model.name}` is a model, and only an agent runs"
+        findings.error("AIM0103", text, line.model.span, f"write fit {model.name} to …")
+        return model
     scope = scope_of(model, names, findings)
     _arguments(line.arguments, model, scope)
     steps = elaborate(line.steps, scope)

@@ -9,6 +9,7 @@ import click
 import numpy as np
 
 from ppl.agents.rows import text
+from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.writing import write_atomically
 from ppl.tools.belief_rows import number
 from ppl.tools.inputs import Inputs
@@ -28,7 +29,13 @@ CERTAIN = 0.9995  # a belief that is shown by its member alone
 def run_agent(inputs: Inputs, *, seed: int, steps: int | None, where: dict[str, Any]) -> tuple[Trace, str]:
     """The trace, and what was done in words."""
     agent: Any = inputs.model
-    if inputs.datasets and steps is None:
+    spoken = set(agent.typed.agent.roles) & {name.partition("[")[0] for name in inputs.settings}
+    if spoken:
+        hint = "write them into a record: --data record.json"
+        raise AimError([Diagnostic("AIM0413", f"`{min(spoken)}` is given by --set, which is for parameters and inputs", None, hint)])
+    if inputs.datasets and any(replayed(agent, d) for d in inputs.datasets):
+        if steps is not None or where:
+            raise click.UsageError("a record is replayed: --steps and --where are for an agent that acts in its own model")
         told = "the record, step by step"
         if latent := agent.unknown(datasets=inputs.datasets, **inputs.by_name):
             told += f", in expectation over {', '.join(latent)}: --engine nuts infers it from the actions"
@@ -41,25 +48,38 @@ def run_agent(inputs: Inputs, *, seed: int, steps: int | None, where: dict[str, 
     return _acting(agent, inputs, count, seed, where), told
 
 
+def replayed(agent: Any, dataset: Any) -> bool:
+    """Whether data hold anything that was seen, done or hidden."""
+    return any(name.partition("[")[0] in agent.typed.agent.roles for name in dataset.values)
+
+
 def _acting(agent: Agent, inputs: Inputs, steps: int, seed: int, where: dict[str, Any]) -> Trace:
     return agent.run(steps=steps, seed=seed, where=where, datasets=inputs.datasets, **inputs.by_name)
 
 
 def show(trace: Trace, told: str, doc: str | None) -> str:
-    """The whole report: one line a step, then what was learnt, then what to beware of."""
+    """The whole report, episode by episode."""
+    lines = [heading(trace.program.network.model.name, doc), told, ""]
+    if trace.episodes == 1:
+        return "\n".join([*lines, *_episode(trace)])
+    for k in range(trace.episodes):
+        lines += [click.style(f"episode {k}", bold=True), *_episode(trace.single(k)), ""]
+    return "\n".join(lines[:-1])
+
+
+def _episode(trace: Trace) -> list[str]:
+    """One line a step, then what was learnt, then what to beware of."""
     from ppl.agents.report import cautions
 
     network = trace.program.network
     hidden = _hidden(trace)
-    lines = [heading(network.model.name, doc), told, ""]
-    lines += _table([_header(trace, hidden), *(_row(trace, t, hidden) for t in range(trace.steps))])
+    lines = _table([_header(trace, hidden), *(_row(trace, t, hidden) for t in range(trace.steps))])
     learnt = trace.beliefs_at(trace.steps - 1)
     for name in network.learnt:
         lines += ["", f"{name}, {learnt[name].family}: what was learnt, as counts", *_table(_counts(trace, name, learnt[name]))]
     total = float(np.sum(trace.told.free_energy[0]))
     lines += ["", f"free energy {number(total, digits=7)} nats in all; seed {trace.seed}"]
-    lines += [f"{click.style('warning:', fg='yellow')} {text}" for text in cautions(trace)]
-    return "\n".join(lines)
+    return [*lines, *(f"{click.style('warning:', fg='yellow')} {text}" for text in cautions(trace))]
 
 
 def _hidden(trace: Trace) -> list[int]:

@@ -112,3 +112,63 @@ def test_risk_and_ambiguity_are_the_other_way_to_write_the_same() -> None:
     plan = ppl.parse(TMAZE).start().perceive(**START).plan()
     assert np.allclose(plan.G, plan.risk + plan.ambiguity - plan.novelty, atol=1e-12)
     assert np.allclose(plan.G, -(plan.pragmatic + plan.epistemic + plan.novelty), atol=1e-12)
+
+
+LIFT = """
+type Floor = 1..4
+agent lift:
+    state floor: Floor ~ {1: 0.25, 2: 0.75}
+    action move: {stay}
+    next floor ~ match floor:
+        3 -> {3: 1}
+        _ -> floor
+    observe shown: Floor ~ match floor:
+        3 -> {3: 1}
+        _ -> floor
+    plan move by efe(horizon = 1)
+"""
+GEARS = """
+type Gear = 1..4
+agent car:
+    state gear: Gear = 1
+    action shift: Gear
+    next gear = shift
+    observe seen: Gear = gear
+    prefer seen ~ softmax({2: 3, 1: 0, 3: 0})
+    plan shift by efe(horizon = 1)
+"""
+LAMPS = """
+agent lamps:
+    for k in 0..3:
+        state lamp[k]: {dark, lit} ~ {dark: 0.5, lit: 0.5}
+        next lamp[k] = lamp[k]
+        observe seen[k]: {dark, lit} = lamp[k]
+"""
+
+
+def test_a_member_that_is_certain_is_itself_whatever_its_number() -> None:
+    trace = ppl.parse(LIFT).run(steps=3, where={"floor": 2})
+    assert list(trace.observations["shown"]) == list(trace.states["floor"]) == ["2", "2", "2"]
+
+
+def test_numbered_actions_go_round_as_they_are_told() -> None:
+    agent = ppl.parse(GEARS)
+    action, mind = agent.start().step(seen=1)
+    assert action == {"shift": "2"} and mind.perceive(seen=2).beliefs["gear"].params["p"].tolist() == [0, 1, 0]
+    trace = agent.run(steps=3)
+    again = agent.replay({**trace.observations, **trace.actions})
+    assert list(again.actions["shift"]) == list(trace.actions["shift"])
+
+
+def test_a_plate_of_another_length_is_not_passed_over() -> None:
+    agent = ppl.parse(LAMPS)
+    for seen in (["lit"], ["lit"] * 4):
+        with pytest.raises(ppl.AimError, match=r"AIM0611\]: `seen` has the shape .* at a step"):
+            agent.start().perceive(seen=seen)
+    trace = agent.run(steps=1, where={"lamp": ["lit", "dark", "lit"]})
+    assert [trace.states[f"lamp[{k}]"][0] for k in range(3)] == ["lit", "dark", "lit"]
+
+
+def test_a_record_holds_no_hidden_state() -> None:
+    with pytest.raises(ppl.AimError, match=r"AIM0413\]: `gear` is a state"):
+        ppl.parse(GEARS).replay(seen=[1, 2], gear=[1, 2], shift=[2, 2])
