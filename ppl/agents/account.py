@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from math import prod
 
 from ppl.agents.evaluation import Factor
@@ -120,14 +121,14 @@ class AgentAccount:
         parts += [f"update the Gaussian belief over {_listed(f.name for f in one.states)}" for one in clusters]
         parts += [f"count {name}" for name in network.learnt]
         with jax.enable_x64(True):
-            now = (program.numbers, program.blank, network.done.zero, network.seen.blank, False)
+            now = (program.numbers, program.blank, network.done.zero, network.seen.blank)
             rates = (1.0, 1.0)
             if program.options is None:
-                array_program = jax.make_jaxpr(program.advance)(*now, rates)
+                array_program = jax.make_jaxpr(partial(program.advance, first=False))(*now, rates)
             else:
                 parts += [f"value the policies of {_listed(one.part.actions)}" for one in program.policies if one.part.actions]
                 preferences = program.log_preferences(range(program.horizon))
-                array_program = jax.make_jaxpr(program.step)(*now, preferences, rates)
+                array_program = jax.make_jaxpr(partial(program.step, first=False))(*now, preferences, rates)
         return "\n".join(["one step", *(f"  {part}" for part in parts), "", str(array_program)])
 
 

@@ -88,7 +88,7 @@ class Mind:
         before = self.past[-1].memory if self.past else program.blank
 
         def compute() -> tuple[Memory, float]:
-            memory, value = program.compiled("advance")(program.numbers, before, action, seen, not self.past, self.rates)
+            memory, value = program.compiled("advance", first=not self.past)(program.numbers, before, action, seen, self.rates)
             return memory, float(value)
 
         return with_precision(self.dtype, compute)()

@@ -81,6 +81,7 @@ class AgentNetwork:
     observations: dict[str, Table] = field(repr=False)
     learnt: dict[str, LearntTable] = field(repr=False)
     reals: Reals | None = field(default=None, repr=False)
+    fitted: bool = False  # its numbers may be traced
 
     @property
     def agent(self) -> typed.TypedAgent:
@@ -179,7 +180,18 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     reals = reals_of(evaluator, real, actions)
     _refuse_missing(real, reals.rules if reals is not None else tables)
     return AgentNetwork(
-        model, bound, evaluator, states, actions, outcomes, tables["initial"], tables["next"], tables["observe"], learnt, reals
+        model,
+        bound,
+        evaluator,
+        states,
+        actions,
+        outcomes,
+        tables["initial"],
+        tables["next"],
+        tables["observe"],
+        learnt,
+        reals,
+        fitted=values is not None,
     )
 
 

@@ -242,14 +242,22 @@ class Perception:
         """
         counts = memory.learnt
         tables = tables_of(self.network, known, counts)
-        moved = self.predict(memory.beliefs, action, tables)
-        predicted = tuple(jnp.where(first, a, b) for a, b in zip(self.prior(tables), moved, strict=True))
+        predicted = self._predicted(memory, action, tables, first)
         after, free_energy = self.update(predicted, seen, tables)
         if counts:
             added = self.learn(memory.beliefs, action, predicted, after, seen, first, tables)
             rate, keep = rates
             counts = {n: prior[n] + keep * (counts[n] - prior[n]) + rate * added[n] for n in counts}
         return Memory(after, counts), free_energy
+
+    def _predicted(self, memory: Memory, action: Any, tables: Tables, first: Any) -> Beliefs:
+        """The belief before the outcomes of a step; where `first` is known beforehand, only one of the two is computed."""
+        if first is True:
+            return self.prior(tables)
+        moved = self.predict(memory.beliefs, action, tables)
+        if first is False:
+            return moved
+        return tuple(jnp.where(first, a, b) for a, b in zip(self.prior(tables), moved, strict=True))
 
     def blank(self, counts: dict[str, Any]) -> Memory:
         """The memory before the first step: its belief is not read."""

@@ -22,9 +22,10 @@ from ppl.agents.kalman import RealPerception
 from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, options_of
 from ppl.agents.perception import Memory, Perception, Tables, known_tables, tables_of
-from ppl.agents.planning import MOST_AT_ONCE, TERMS, Planner
+from ppl.agents.planning import MOST_AT_ONCE, TERMS, Planner, Scene
 from ppl.agents.policies import Policies, policies_of
 from ppl.agents.prospects import RealPlanner, preferences
+from ppl.engines.precision import with_precision
 from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
@@ -45,6 +46,7 @@ class Numbers(NamedTuple):
     fixed: tuple[Any, ...]
     log_habits: tuple[Any, ...]  # by part: of each joint action
     weights: Any
+    scene: Scene | None = None  # where nothing that is learnt, and no time step, changes it
 
 
 class Valued(NamedTuple):
@@ -133,7 +135,15 @@ class AgentProgram:
         if self.options is None:
             return Numbers(known_tables(self.network), counts, (), (), None)
         fixed = tuple(one.fixed for one in self.planner.sensed)
-        return Numbers(known_tables(self.network), counts, fixed, self._habits(), self.options.weights)
+        known = known_tables(self.network)
+        return Numbers(known, counts, fixed, self._habits(), self.options.weights, self._scene(known, fixed))
+
+    def _scene(self, known: Tables, fixed: tuple[Any, ...]) -> Scene | None:
+        """What is the same at every node and every step, computed once."""
+        if self.network.learnt or self.network.fitted or self._timed:
+            return None
+        logs = self.network.log_preferences(np.zeros(1, int))
+        return jax.tree.map(np.asarray, with_precision(np.float64, self.planner.scene)(known, fixed, {}, logs))
 
     def _habits(self) -> tuple[Any, ...]:
         """The log prior of each joint action of each part, normalised; uniform where there is no habit."""
@@ -158,8 +168,8 @@ class AgentProgram:
                 raise AimError([Diagnostic("AIM0404", text, self.network.agent.planning.span, "give their actions a probability")])
 
     # ------------------------------------------------------------ pure functions
-    def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, rates: Any) -> tuple[Memory, Any]:
-        """The memory after an action and what was seen then (`first`: at the beginning), and the free energy."""
+    def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, rates: Any, *, first: Any) -> tuple[Memory, Any]:
+        """The memory after an action and what was seen then (`first`: at the beginning, known beforehand or not), and the free energy."""
         done, looked = self.network.done, self.network.seen
         found, free_energy = self.perception.advance(
             numbers.known, numbers.counts, memory, done.places(action), looked.places(seen), first, rates
@@ -184,7 +194,7 @@ class AgentProgram:
         real = self.network.reals.factors if self.network.reals is not None else ()
         preferred = {name: log_preferences[name] for name in log_preferences if name in real}
         discrete = {name: logs for name, logs in log_preferences.items() if name not in real}
-        scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, discrete)
+        scene = numbers.scene or self.planner.scene(numbers.known, numbers.fixed, memory.learnt, discrete)
         if self.options.sophisticated:
             parts = [self._foreseen(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
         else:
@@ -265,9 +275,9 @@ class AgentProgram:
                 place = place // size
         return jnp.stack([jnp.asarray(found[name]) for name in names]) if names else jnp.zeros(0, int)
 
-    def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, first: Any, log_preferences: Any, rates: Any) -> Any:
+    def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, log_preferences: Any, rates: Any, *, first: Any) -> Any:
         """Perceive, plan and act in one: the new memory, the free energy, the policies, the action."""
-        memory, free_energy = self.advance(numbers, memory, action, seen, first, rates)
+        memory, free_energy = self.advance(numbers, memory, action, seen, rates, first=first)
         planned = self.plan(numbers, memory, log_preferences)
         return memory, free_energy, planned, planned.action
 
@@ -334,13 +344,15 @@ class AgentProgram:
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """Those of these steps; of one alone where the time step is in none of them."""
-        timed = any(self._timed(statement) for statement in self.network.agent.statements if statement.role == "prefer")
-        at = np.asarray(times) if timed else np.zeros(1, int)
+        at = np.asarray(times) if self._timed else np.zeros(1, int)
         real = preferences(self.network.reals, at) if self.network.reals is not None else {}
         return {**self.network.log_preferences(at), **real}
 
-    def _timed(self, statement: Any) -> bool:
-        return any(i.name == statement.time for i in inside(statement.distribution, IndexReference))
+    @cached_property
+    def _timed(self) -> bool:
+        """Whether a preference uses the time step."""
+        preferring = [s for s in self.network.agent.statements if s.role == "prefer"]
+        return any(i.name == s.time for s in preferring for i in inside(s.distribution, IndexReference))
 
 
 def program_of(network: AgentNetwork) -> AgentProgram:
