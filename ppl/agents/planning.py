@@ -64,7 +64,7 @@ class Scene(NamedTuple):
     """What is the same at every node of a tree: tables, likelihoods, linear terms. `linear` has for each step ahead (or once, where all
     are the same) and span of states the columns pragmatic, forbidden, ambiguity, information lost within, novelty."""
 
-    tables: Tables
+    tables: Any
     likelihoods: tuple[Any, ...]
     linear: tuple[tuple[Any, ...], ...]
     moving: dict[str, Any]  # novelty of learnt transitions, by the axes of their parents
@@ -78,6 +78,8 @@ class Planner:
         self.sensed = sensed(self.network, self.layout)
         self.sizes = {f.name: f.size for f in (*self.network.states, *self.network.actions)}
         self.spans = self._spans()
+        # outcomes that tell of all the states of a span: their likelihood stands beside its linear terms, for one product of both
+        self.beside = {one.clusters: i for i, one in enumerate(self.sensed) if self.spans[one.clusters] == one.states}
 
     # ------------------------------------------------------------ what does not change along a policy
     def _spans(self) -> dict[tuple[int, ...], tuple[str, ...]]:
@@ -114,7 +116,10 @@ class Planner:
                 self._add(columns, (name,), 1, hot @ jnp.isneginf(preferred))
             for one, likelihood in zip(self.sensed, likelihoods, strict=True):
                 self._add(columns, one.states, 3, _entropy(likelihood).reshape(one.sizes))
-            linear.append(tuple(jnp.stack(c, axis=-1).reshape(-1, 5) for c in columns.values()))
+            beside = {span: [likelihoods[i]] for span, i in self.beside.items()}
+            linear.append(
+                tuple(jnp.concatenate([jnp.stack(c, axis=-1).reshape(-1, 5), *beside.get(s, [])], axis=-1) for s, c in columns.items())
+            )
         moving = {name: _rows_of(table.rows, gains) for name, table in self.network.transitions.items() if table.rows}
         return Scene(tables, likelihoods, tuple(linear), moving)
 
@@ -139,15 +144,15 @@ class Planner:
     def value(self, beliefs: Mapping[int, Any], scene: Scene, step: int) -> Any:
         """The terms of a step at beliefs with a leading axis of nodes: nodes × TERMS (without the novelty of transitions)."""
         nodes = next(iter(beliefs.values())).shape[0]
-        total = jnp.zeros((nodes, 5))
+        total, information = jnp.zeros((nodes, 5)), jnp.zeros(nodes)
         for (span, states), weights in zip(self.spans.items(), scene.linear[min(step, len(scene.linear) - 1)], strict=True):
             if set(span) <= set(beliefs) and (span or 0 in beliefs):
-                total = total + self.over(beliefs, states, nodes) @ weights
-        information = -total[:, 3]
-        for one, likelihood in zip(self.sensed, scene.likelihoods, strict=True):
-            if set(one.clusters) <= set(beliefs):
-                predicted = self.over(beliefs, one.states, nodes) @ likelihood
-                information = information + _entropy(predicted)
+                product = self.over(beliefs, states, nodes) @ weights
+                total, information = total + product[:, :5], information + _entropy(product[:, 5:])
+        for i, (one, likelihood) in enumerate(zip(self.sensed, scene.likelihoods, strict=True)):
+            if i not in self.beside.values() and set(one.clusters) <= set(beliefs):
+                information = information + _entropy(self.over(beliefs, one.states, nodes) @ likelihood)
+        information = information - total[:, 3]
         pragmatic = jnp.where(total[:, 1] > 0, -jnp.inf, total[:, 0])
         return jnp.stack([pragmatic, jnp.maximum(information, 0.0), total[:, 4], total[:, 2]], axis=-1)
 

@@ -143,7 +143,8 @@ class AgentProgram:
         if self.network.learnt or self.network.fitted or self._timed:
             return None
         logs = self.network.log_preferences(np.zeros(1, int))
-        return jax.tree.map(np.asarray, with_precision(np.float64, self.planner.scene)(known, fixed, {}, logs))
+        scene = with_precision(np.float64, self.planner.scene)(known, fixed, {}, logs)
+        return jax.tree.map(np.asarray, scene._replace(tables=None))  # which are those of `known`
 
     def _habits(self) -> tuple[Any, ...]:
         """The log prior of each joint action of each part, normalised; uniform where there is no habit."""
@@ -194,7 +195,10 @@ class AgentProgram:
         real = self.network.reals.factors if self.network.reals is not None else ()
         preferred = {name: log_preferences[name] for name in log_preferences if name in real}
         discrete = {name: logs for name, logs in log_preferences.items() if name not in real}
-        scene = numbers.scene or self.planner.scene(numbers.known, numbers.fixed, memory.learnt, discrete)
+        if numbers.scene is not None:
+            scene = numbers.scene._replace(tables=numbers.known)
+        else:
+            scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, discrete)
         if self.options.sophisticated:
             parts = [self._foreseen(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
         else:
