@@ -104,7 +104,7 @@ def test_episodes_that_end_at_other_steps_are_filled_with_nothing() -> None:
     assert trace.rewards.tolist() == [[0, 1, 2, 3], [0, 2, 3, 0]]
     from ppl.agents.report import trace_json
 
-    last = trace_json(trace, episode=1)["steps"][-1]
+    last = trace_json(trace.single(1))["steps"][-1]
     assert last["observations"] == {"seen": None}
     assert last["action"] == {"move": None}
 
