@@ -8,7 +8,7 @@ whole actions follows the price as well: it buys where a unit of cost gains most
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.agents.clusters import Part
+from ppl.agents.evaluation import plate_members
 from ppl.agents.network import AgentNetwork
 from ppl.agents.planning import Weights
 from ppl.agents.policies import Policies
@@ -86,8 +87,6 @@ def _terms(network: AgentNetwork, e: typed.TypedExpression) -> Any:
             low = f.variable.type.member_of.low if f.variable.type.member_of is not None else 0
             yield Plated((f.name,), np.arange(f.size) + low)
     elif isinstance(e, typed.Comprehension) and e.function == "sum":
-        from ppl.agents.evaluation import plate_members
-
         for loops in plate_members(e.loops, evaluator):
             yield evaluator.number(e.body, loops)
     else:
@@ -117,14 +116,8 @@ def priced(valued: Sequence[Any], policies: Sequence[Policies], budget: Budget, 
         return sum(choice(valued[k], price @ costs[k].T, weights) @ costs[k] for k in acting)
 
     def one_price(step: Any, price: Any) -> Any:
-        def halve(_: Any, bounds: Any) -> Any:
-            low, high = bounds
-            middle = jnp.where(low > 0, jnp.sqrt(low * high), high * 1e-12)
-            too_much = spent(price.at[step].set(middle))[step] > budget.most
-            return jnp.where(too_much, middle, low), jnp.where(too_much, high, middle)
-
         free = spent(price.at[step].set(0.0))[step] <= budget.most
-        _, high = jax.lax.fori_loop(0, HALVINGS, halve, (jnp.zeros(()), jnp.asarray(HIGHEST)))
+        _, high = _bisected(lambda rate: spent(price.at[step].set(rate))[step] > budget.most)
         return price.at[step].set(jnp.where(free, 0.0, high))
 
     def sweep(state: Any) -> Any:
@@ -143,6 +136,18 @@ def priced(valued: Sequence[Any], policies: Sequence[Policies], budget: Budget, 
         first = q if len(q) == policies[k].choices and steps == 1 else policies[k].first(q)
         found[k] = valued[k]._replace(probabilities=q, first=first)
     return found, price
+
+
+def _bisected(too_much: Callable[[Any], Any]) -> tuple[Any, Any]:
+    """The largest price that is too low and the smallest that is not, as near to each other as numbers are: the middle is geometric."""
+
+    def halve(_: Any, bounds: Any) -> Any:
+        low, high = bounds
+        middle = jnp.where(low > 0, jnp.sqrt(low * high), high * 1e-12)
+        above = too_much(middle)
+        return jnp.where(above, middle, low), jnp.where(above, high, middle)
+
+    return jax.lax.fori_loop(0, HALVINGS, halve, (jnp.zeros(()), jnp.asarray(HIGHEST)))
 
 
 def choice(valued: Any, charge: Any, weights: Weights) -> Any:
@@ -171,13 +176,7 @@ def whole_actions(valued: Sequence[Any], policies: Sequence[Policies], budget: B
     def total(places: Any) -> Any:
         return costs[rows, places].sum()
 
-    def halve(_: Any, bounds: Any) -> Any:
-        low, high = bounds
-        middle = jnp.where(low > 0, jnp.sqrt(low * high), high * 1e-12)
-        too_much = total(taken(middle)) > budget.most
-        return jnp.where(too_much, middle, low), jnp.where(too_much, high, middle)
-
-    low, high = jax.lax.fori_loop(0, HALVINGS, halve, (jnp.zeros(()), jnp.asarray(HIGHEST)))
+    low, high = _bisected(lambda rate: total(taken(rate)) > budget.most)
     free = taken(jnp.zeros(()))
     cheap, dear = taken(high), taken(low)
 

@@ -114,6 +114,3 @@ def run_loop(
             followed = min(4 * followed, most)
 
     return with_precision(dtype, compute)(), whole
-
-
-__all__ = ["Loop", "Step", "run_loop"]

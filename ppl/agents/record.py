@@ -14,7 +14,7 @@ from ppl.graph.dataset import Dataset, from_mapping
 from ppl.graph.given import Given, size_names
 from ppl.graph.values import assemble
 from ppl.semantics.typed import Axis, TypedModel, Variable
-from ppl.source.diagnostics import AimError, Diagnostic, Findings
+from ppl.source.diagnostics import AimError, Diagnostic, Findings, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -152,8 +152,6 @@ def one_step(network: AgentNetwork, values: Mapping[str, Any]) -> tuple[np.ndarr
     found: dict[str, Any] = {}
     for name, value in values.items():
         if name not in factors and name not in variables:
-            from ppl.source.diagnostics import did_you_mean
-
             known = list(dict.fromkeys((*variables, *factors)))
             hint = did_you_mean(name, known) or "it has " + ", ".join(known)
             findings.error("AIM0605", f"agent `{network.model.name}` has no outcome or action `{name}`", None, hint)

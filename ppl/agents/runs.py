@@ -29,8 +29,9 @@ def run(
     if options["drawn"] and program.options is not None and program.budget is not None:
         text = f"the actions of `{program.network.model.name}` share a budget, which drawing them one by one would not keep"
         raise AimError([Diagnostic("AIM0122", text, program.network.model.span, 'leave choose = "drawn" out')])
-    if steps < 1 or episodes < 1:
-        raise AimError([Diagnostic("AIM0122", f"an agent runs for 1 step or more, not {min(steps, episodes)}", None)])
+    for what, count in (("steps", steps), ("episodes", episodes)):
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise AimError([Diagnostic("AIM0122", f"the number of {what} is a whole number, 1 or more, and not {count!r}", None)])
     if environment is not None:
         if where:
             text = f"`where` speaks of the agent's own world; here `{next(iter(where))}` is what the environment makes it"
