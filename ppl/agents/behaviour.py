@@ -91,7 +91,7 @@ class Behaviour:
         blank = jax.tree.map(jnp.asarray, program.perception.blank(numbers.counts))
 
         def step(memory: Any, now: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-            memory, free_energy = program.advance(numbers, memory, now[1], now[2], self.rates, first=now[0])
+            memory, free_energy = program.advance(numbers, memory, now[1], now[2], rates=self.rates, first=now[0])
             return memory, (memory, free_energy)
 
         first, before = np.arange(len(seen)) == 0, jnp.maximum(jnp.roll(done, 1, axis=0), 0)

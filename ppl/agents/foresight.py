@@ -31,7 +31,7 @@ def foresee(
     (cluster,) = part.clusters
     count, nodes = planner.choices(part), beliefs[cluster].shape[0]
     reached, gained = planner.children(part, beliefs, scene)
-    terms = planner.value(reached, scene, step).at[:, 2].add(gained.reshape(-1)).reshape(nodes, count, len(TERMS))
+    terms = planner.value(reached, gained, scene, step).reshape(nodes, count, len(TERMS))
     energy = weights.energy(terms)
     if step + 1 == planner.horizon:
         return Foreseen(terms, energy, jnp.zeros_like(energy))

@@ -52,7 +52,7 @@ class Loop:
         program, (state, memory, action) = self.program, carry
         columns = program.network.done
         seen = self.world.observe(state, now)
-        memory, free_energy = program.advance(numbers, memory, action, seen, self.rates, first=step == 0)
+        memory, free_energy = program.advance(numbers, memory, action, seen, rates=self.rates, first=step == 0)
         planned = Planned((), jnp.asarray(columns.blank), jnp.zeros(0))
         if program.options is not None:
             ahead = jax.tree.map(lambda v: window(v, step, program.horizon), preferences)

@@ -88,7 +88,7 @@ class Mind:
         before = self.past[-1].memory if self.past else program.blank
 
         def compute() -> tuple[Memory, float]:
-            memory, value = program.compiled("advance", first=not self.past)(program.numbers, before, action, seen, self.rates)
+            memory, value = program.compiled("advance", first=not self.past, rates=self.rates)(before, action, seen)
             return memory, float(value)
 
         return with_precision(self.dtype, compute)()
@@ -133,7 +133,7 @@ class Mind:
         def compute() -> list[Any]:
             found, back = [steps[-1].memory], program.compiled("smoothed_pair")
             for before, after in list(pairwise(steps))[::-1]:
-                found.append(back(program.numbers, before.memory, after.action, found[-1]))
+                found.append(back(before.memory, after.action, found[-1]))
             return [program.marginals(memory) for memory in found[::-1]]
 
         if not steps:
@@ -159,11 +159,11 @@ class Mind:
         def compute() -> Any:
             assert program.options is not None
             if not program.options.sophisticated:
-                return program.compiled("plan")(program.numbers, memory, preferences)
+                return program.compiled("plan")(memory, preferences)
             most = max(program.most_followed(k) for k in range(len(program.policies)))
             followed = min(FOLLOWED, most)
             while True:
-                planned = program.compiled("plan", followed=followed)(program.numbers, memory, preferences)
+                planned = program.compiled("plan", followed=followed)(memory, preferences)
                 if followed >= most or max(float(np.max(v.loss)) for v in planned.parts) <= ACCEPTED_LOSS:
                     return planned
                 followed = min(4 * followed, most)

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
 import numpy as np
 
 from ppl.agents.clusters import Layout
 from ppl.agents.network import AgentNetwork
+from ppl.arrays.plated import namespace
 
 MOST_ENTRIES = 2**20  # of the joint likelihood of one group of outcomes
 ROUNDED = 12  # decimals to which likelihoods count as proportional
@@ -35,9 +35,9 @@ class Sensed:
 
     def likelihood(self, network: AgentNetwork, fixed: Any, observations: Mapping[str, Any]) -> Any:
         """p(column | states), states flattened; a column is a set of joint outcomes that say the same."""
-        joint = jnp.asarray(fixed)
+        joint = fixed
         for name in self.learnt:
-            own = _over(network.observations[name].parents, observations[name], self.states, self.sizes, jnp)
+            own = _over(network.observations[name].parents, observations[name], self.states, self.sizes)
             joint = (joint[:, :, None] * own[:, None, :]).reshape(joint.shape[0], -1)
         return joint
 
@@ -94,15 +94,16 @@ def _with(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, 
     table, states = network.observations[name], _states(before, name, network, sizes)
     lengths = tuple(sizes[s] for s in states)
     joint = before.fixed.reshape(*(sizes[s] for s in before.states), -1)
-    joint = _over(before.states, joint, states, lengths, np)
+    joint = _over(before.states, joint, states, lengths)
     if table.rows or not isinstance(table.known, np.ndarray):
         return _Joint(states, joint, (*before.learnt, name))
-    own = _over(table.parents, table.known, states, lengths, np)
+    own = _over(table.parents, table.known, states, lengths)
     return _Joint(states, merged((joint[:, :, None] * own[:, None, :]).reshape(joint.shape[0], -1)), before.learnt)
 
 
-def _over(parents: tuple[str, ...], array: Any, states: tuple[str, ...], sizes: tuple[int, ...], xp: Any) -> Any:
+def _over(parents: tuple[str, ...], array: Any, states: tuple[str, ...], sizes: tuple[int, ...]) -> Any:
     """An array over some states, then columns, over all combinations of more states, flattened, by the column."""
+    xp = namespace(array)
     order = [parents.index(s) for s in states if s in parents]
     arranged = xp.transpose(array, [*order, array.ndim - 1])
     arranged = arranged[tuple(slice(None) if s in parents else None for s in states) + (slice(None),)]

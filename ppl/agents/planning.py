@@ -20,8 +20,10 @@ from ppl.agents.clusters import Part
 from ppl.agents.contraction import contract
 from ppl.agents.outcomes import sensed
 from ppl.agents.perception import Beliefs, Perception, Tables, next_name, tables_of
+from ppl.arrays.plated import namespace
 
 TERMS = ("pragmatic", "epistemic", "novelty", "ambiguity")
+MOST_DENSE = 4096  # numbers in a table of joint states by actions and joint states
 MOST_AT_ONCE = 2**22  # numbers in the beliefs of one level of the tree; beyond, the first actions are taken in turn
 
 
@@ -44,20 +46,24 @@ class Weights(NamedTuple):
 
     def choice(self, log_prior: Any, energy: Any) -> Any:
         """q ∝ exp(log E - precision · G) along the last axis, in expectation over the precision."""
-        return jnp.tensordot(self.precision_weights, jax.nn.softmax(self._logits(log_prior, energy), axis=-1), axes=1)
+        logits, top = self._logits(log_prior, energy)
+        weights = jnp.exp(logits - top)
+        return jnp.tensordot(self.precision_weights, weights / weights.sum(axis=-1, keepdims=True), axes=1)
 
     def log_choice(self, log_prior: Any, energy: Any) -> Any:
         """The logarithm of the same, which keeps what is too improbable for a probability."""
-        logs = jax.nn.log_softmax(self._logits(log_prior, energy), axis=-1)
+        logs = jax.nn.log_softmax(self._logits(log_prior, energy)[0], axis=-1)
         return log_sum(jnp.moveaxis(logs, 0, -1) + jnp.log(self.precision_weights))
 
-    def _logits(self, log_prior: Any, energy: Any) -> Any:
-        finite = jnp.isfinite(energy) & jnp.isfinite(log_prior)
-        hopeless = ~finite.any(axis=-1, keepdims=True)  # each leads where it must not: the habit alone is left
-        safe = jnp.where(jnp.isfinite(energy), energy, 0.0)
-        allowed = jnp.where(hopeless, jnp.isfinite(log_prior), finite)
-        logits = log_prior - self.precision[:, *[None] * energy.ndim] * jnp.where(hopeless, 0.0, safe)
-        return jnp.where(allowed, logits, -jnp.inf)
+    def _logits(self, log_prior: Any, energy: Any) -> tuple[Any, Any]:
+        """What the choice is proportional to the exponential of, and its largest; where each action leads where it must not, the habit
+        alone is left."""
+        possible = jnp.isfinite(energy) & jnp.isfinite(log_prior)
+        gamma = self.precision[:, *[None] * energy.ndim]
+        logits = jnp.where(possible, log_prior - gamma * jnp.where(possible, energy, 0.0), -jnp.inf)
+        top = logits.max(axis=-1, keepdims=True)
+        hopeless, habit = jnp.isneginf(top), jnp.max(log_prior, axis=-1, keepdims=True)
+        return jnp.where(hopeless, log_prior, logits), jax.lax.stop_gradient(jnp.where(hopeless, habit, top))
 
 
 class Scene(NamedTuple):
@@ -68,6 +74,7 @@ class Scene(NamedTuple):
     likelihoods: tuple[Any, ...]
     linear: tuple[tuple[Any, ...], ...]
     moving: dict[str, Any]  # novelty of learnt transitions, by the axes of their parents
+    moves: dict[int, Any]  # by cluster whose joint table is small: its states × those after each joint action
 
 
 class Planner:
@@ -107,27 +114,46 @@ class Planner:
         gains = {name: _gain(counts) for name, counts in learnt.items()}
         linear = []
         for k in range(max((len(v) for v in log_preferences.values()), default=1)):
-            columns = {span: [jnp.zeros([self.sizes[s] for s in states])] * 5 for span, states in self.spans.items()}
+            columns: dict[Any, list[Any]] = {span: [np.zeros([self.sizes[s] for s in states])] * 5 for span, states in self.spans.items()}
             for outcome in self.network.outcomes:
                 self._outcome_terms(columns, outcome.name, tables, {n: v[k] for n, v in log_preferences.items()}, gains)
             for name in (n for n in log_preferences if n in self.sizes):
-                preferred, hot = log_preferences[name][k], jnp.eye(self.sizes[name])
+                preferred, hot = log_preferences[name][k], np.eye(self.sizes[name])
                 self._add(columns, (name,), 0, _expected(hot, preferred))
-                self._add(columns, (name,), 1, hot @ jnp.isneginf(preferred))
+                self._add(columns, (name,), 1, _forbidden(hot, preferred))
             for one, likelihood in zip(self.sensed, likelihoods, strict=True):
                 self._add(columns, one.states, 3, _entropy(likelihood).reshape(one.sizes))
             beside = {span: [likelihoods[i]] for span, i in self.beside.items()}
-            linear.append(
-                tuple(jnp.concatenate([jnp.stack(c, axis=-1).reshape(-1, 5), *beside.get(s, [])], axis=-1) for s, c in columns.items())
-            )
+            linear.append(tuple(_beside(columns[span], beside.get(span, [])) for span in self.spans))
         moving = {name: _rows_of(table.rows, gains) for name, table in self.network.transitions.items() if table.rows}
-        return Scene(tables, likelihoods, tuple(linear), moving)
+        moves = {k: self._at_once(k, tables, part) for part in self.layout.parts for k in part.clusters if self._small(k, part)}
+        return Scene(tables, likelihoods, tuple(linear), moving, moves)
+
+    def _small(self, cluster: int, part: Part) -> bool:
+        """Whether the states of a cluster move by one table of the joint state, and that is small."""
+        states = self.layout.clusters[cluster]
+        within = all({*self.network.transitions[s].parents} <= {*states, *part.actions} for s in states)
+        return within and self.choices(part) * prod(self.sizes[s] for s in states) ** 2 <= MOST_DENSE
+
+    def _at_once(self, cluster: int, tables: Tables, part: Part) -> Any:
+        states, rest = self.layout.clusters[cluster], [self.sizes[s] for s in self.layout.clusters[cluster]]
+        moving, reached = self._transitions(cluster, tables, part)
+        array = contract(
+            [*moving.values(), *((np.ones(self.sizes[s]), (s,)) for s in states)], (*states, *reached, *map(next_name, states))
+        )
+        return self._every(array.reshape(-1, *array.shape[len(states) :]), reached, part, rest).reshape(prod(rest), -1)
+
+    def _transitions(self, cluster: int, tables: Tables, part: Part) -> tuple[dict[str, Any], list[str]]:
+        """The transition table of each state of a cluster with the names of its axes, and the actions of the part among them."""
+        states = self.layout.clusters[cluster]
+        moving = {s: (tables.transitions[s], (*self.network.transitions[s].parents, next_name(s))) for s in states}
+        return moving, [a for a in part.actions if any(a in names for _, names in moving.values())]
 
     def _outcome_terms(self, columns: dict, name: str, tables: Tables, preferred: Mapping[str, Any], gains: Mapping[str, Any]) -> None:
         table, array = self.network.observations[name], tables.observations[name]
         if name in preferred:
             self._add(columns, table.parents, 0, _expected(array, preferred[name]))
-            self._add(columns, table.parents, 1, array @ jnp.isneginf(preferred[name]))
+            self._add(columns, table.parents, 1, _forbidden(array, preferred[name]))
         self._add(columns, table.parents, 2, _entropy(array))
         if table.rows:
             self._add(columns, table.parents, 4, _rows_of(table.rows, gains))
@@ -137,12 +163,12 @@ class Planner:
         span = self.layout.touched(parents)
         states = self.spans[span]
         order = [parents.index(s) for s in states if s in parents]
-        value = jnp.transpose(value, order)[tuple(slice(None) if s in parents else None for s in states)]
+        value = value.transpose(order)[tuple(slice(None) if s in parents else None for s in states)]
         columns[span] = [c + value if k == column else c for k, c in enumerate(columns[span])]
 
     # ------------------------------------------------------------ one node
-    def value(self, beliefs: Mapping[int, Any], scene: Scene, step: int) -> Any:
-        """The terms of a step at beliefs with a leading axis of nodes: nodes × TERMS (without the novelty of transitions)."""
+    def value(self, beliefs: Mapping[int, Any], gained: Any, scene: Scene, step: int) -> Any:
+        """The terms of a step at beliefs with a leading axis of nodes: nodes × TERMS. `gained` is the novelty of what led there."""
         nodes = next(iter(beliefs.values())).shape[0]
         total, information = jnp.zeros((nodes, 5)), jnp.zeros(nodes)
         for (span, states), weights in zip(self.spans.items(), scene.linear[min(step, len(scene.linear) - 1)], strict=True):
@@ -154,7 +180,7 @@ class Planner:
                 information = information + _entropy(self.over(beliefs, one.states, nodes) @ likelihood)
         information = information - total[:, 3]
         pragmatic = jnp.where(total[:, 1] > 0, -jnp.inf, total[:, 0])
-        return jnp.stack([pragmatic, jnp.maximum(information, 0.0), total[:, 4], total[:, 2]], axis=-1)
+        return jnp.stack([pragmatic, jnp.maximum(information, 0.0), total[:, 4] + gained, total[:, 2]], axis=-1)
 
     def over(self, beliefs: Mapping[int, Any], states: tuple[str, ...], nodes: int) -> Any:
         """The belief over some states at each node, flattened."""
@@ -165,22 +191,23 @@ class Planner:
         return joint.reshape(nodes, -1)
 
     def children(self, part: Part, beliefs: Mapping[int, Any], scene: Scene) -> tuple[dict[int, Any], Any]:
-        """The beliefs after each action, nodes × actions flattened, and the novelty of the transitions that led there."""
-        nodes, count = next(iter(beliefs.values())).shape[0], self.choices(part)
-        found, gained = {}, jnp.zeros((nodes, count))
+        """The beliefs after each action, nodes × actions flattened, and the novelty of the transitions that led there, alike."""
+        nodes = next(iter(beliefs.values())).shape[0]
+        found, gained = {}, jnp.zeros(nodes * self.choices(part))
         for k in part.clusters:
-            states = self.layout.clusters[k]
-            moving = {s: (scene.tables.transitions[s], (*self.network.transitions[s].parents, next_name(s))) for s in states}
-            reached = [a for a in part.actions if any(a in names for _, names in moving.values())]
-            found[k] = self._moved(k, beliefs, moving, reached, part)
-            for s in states:
+            found[k] = self._moved(k, beliefs, scene, part)
+            for s in self.layout.clusters[k]:
                 if s in scene.moving:
                     gained = gained + self._novelty(s, beliefs, scene.moving[s], part, nodes)
         return found, gained
 
-    def _moved(self, cluster: int, beliefs: Mapping[int, Any], moving: dict, reached: list[str], part: Part) -> Any:
-        perception = self.perception
-        states, needed = self.layout.clusters[cluster], set()
+    def _moved(self, cluster: int, beliefs: Mapping[int, Any], scene: Scene, part: Part) -> Any:
+        perception, states = self.perception, self.layout.clusters[cluster]
+        sizes = [self.sizes[s] for s in states]
+        if cluster in scene.moves:
+            return (beliefs[cluster].reshape(-1, prod(sizes)) @ scene.moves[cluster]).reshape(-1, *sizes)
+        moving, reached = self._transitions(cluster, scene.tables, part)
+        needed: set[str] = set()
         for s in states:
             needed |= {s} if perception.stays(s) else set(self.network.transitions[s].parents)
         operands = [(beliefs[k], ("#", *self.layout.clusters[k])) for k in self.layout.touched(needed)]
@@ -188,20 +215,20 @@ class Planner:
         if not any("#" in names for _, names in operands):
             operands.append((jnp.ones(next(iter(beliefs.values())).shape[0]), ("#",)))
         array = contract(operands, ("#", *reached, *perception.arrived(cluster)))
-        return self._every(array, reached, part, [self.sizes[s] for s in states])
+        return self._every(array, reached, part, sizes)
 
     def _every(self, array: Any, reached: list[str], part: Part, rest: list[int]) -> Any:
         """Nodes and all actions of the part as one axis."""
         nodes = array.shape[0]
         index = tuple(slice(None) if a in reached else None for a in part.actions)
-        wide = jnp.broadcast_to(array[(slice(None), *index)], (nodes, *(self.sizes[a] for a in part.actions), *rest))
+        wide = namespace(array).broadcast_to(array[(slice(None), *index)], (nodes, *(self.sizes[a] for a in part.actions), *rest))
         return wide.reshape(nodes * self.choices(part), *rest)
 
     def _novelty(self, state: str, beliefs: Mapping[int, Any], gains: Any, part: Part, nodes: int) -> Any:
         parents = self.network.transitions[state].parents
         reached = [a for a in part.actions if a in parents]
         held = [(beliefs[k], ("#", *self.layout.clusters[k])) for k in self.layout.touched(parents)] or [(jnp.ones(nodes), ("#",))]
-        return self._every(contract([*held, (gains, parents)], ("#", *reached)), reached, part, []).reshape(nodes, -1)
+        return self._every(contract([*held, (gains, parents)], ("#", *reached)), reached, part, [])
 
     def choices(self, part: Part) -> int:
         """The number of joint actions of a part."""
@@ -239,15 +266,12 @@ class Planner:
             if kept is None and nodes > 1 and nodes * count ** (self.horizon - k) * states > MOST_AT_ONCE:
                 rest = jax.lax.map(lambda b, k=k: self._grow(part, {i: a[None] for i, a in b.items()}, scene, discount, k, None), beliefs)
                 return (totals[:, None, :] + rest).reshape(-1, len(TERMS))
+            spread = jnp.repeat(totals, count, axis=0)
             beliefs, gained = self.children(part, beliefs, scene)
             if kept is not None:
                 beliefs = {i: a[kept[k]] for i, a in beliefs.items()}
-            found = self.value(beliefs, scene, k)
-            spread = jnp.repeat(totals, count, axis=0)
-            extra = gained.reshape(-1)
-            if kept is not None:
-                spread, extra = spread[kept[k]], extra[kept[k]]
-            totals = spread + discounted(discount**k, found.at[:, 2].add(extra))
+                spread, gained = spread[kept[k]], gained[kept[k]]
+            totals = spread + discounted(discount**k, self.value(beliefs, gained, scene, k))
             nodes = totals.shape[0]
         return totals
 
@@ -264,8 +288,15 @@ def log_sum(logs: Any) -> Any:
 
 
 # ------------------------------------------------------------------ sums over outcomes
+def _beside(columns: list[Any], more: list[Any]) -> Any:
+    """Columns over states, flattened, and further columns."""
+    xp = namespace(*columns, *more)
+    return xp.concatenate([xp.stack(columns, axis=-1).reshape(-1, len(columns)), *more], axis=-1)
+
+
 def _finite(a: Any) -> Any:
-    return jnp.where(jnp.isfinite(a), a, 0.0)
+    xp = namespace(a)
+    return xp.where(xp.isfinite(a), a, 0.0)
 
 
 def _expected(probabilities: Any, logs: Any) -> Any:
@@ -273,9 +304,15 @@ def _expected(probabilities: Any, logs: Any) -> Any:
     return probabilities @ _finite(logs)
 
 
+def _forbidden(probabilities: Any, logs: Any) -> Any:
+    """The probability of those members that are not."""
+    return probabilities @ namespace(logs).isneginf(logs).astype(probabilities.dtype)
+
+
 def _entropy(p: Any) -> Any:
     """-Σ p log p along the last axis."""
-    return -(p * jnp.log(jnp.maximum(p, jnp.finfo(p.dtype).tiny))).sum(axis=-1)
+    xp = namespace(p)
+    return -(p * xp.log(xp.maximum(p, xp.finfo(p.dtype).tiny))).sum(axis=-1)
 
 
 def _gain(counts: Any) -> Any:

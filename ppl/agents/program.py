@@ -1,13 +1,14 @@
 """An agent as pure compiled functions of its memory: `advance`, `plan`, and both as one `step`.
 
-Numbers that do not change are arguments and no constants of the compiled functions, so that agents of one structure share them.
+Numbers that do not change are an argument of these functions: whoever compiles them says whether agents of one structure shall share
+what is compiled, or the numbers of one agent become its constants.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from typing import Any, NamedTuple
 
@@ -35,7 +36,9 @@ from ppl.source.diagnostics import AimError, Diagnostic
 FOLLOWED = 8  # outcomes of each node that are followed at first
 ACCEPTED_LOSS = 1e-9
 AS_GOOD = 1e4  # units of rounding within which two probabilities are the same
+MOST_CONSTANTS = 50_000  # numbers
 OFTEN = 1000  # how often a mind is taken to perceive and plan
+SMALL_PRODUCTS = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_multi_thread_eigen": False}  # no library is called for them
 
 
 class Numbers(NamedTuple):
@@ -169,7 +172,7 @@ class AgentProgram:
                 raise AimError([Diagnostic("AIM0404", text, self.network.agent.planning.span, "give their actions a probability")])
 
     # ------------------------------------------------------------ pure functions
-    def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, rates: Any, *, first: Any) -> tuple[Memory, Any]:
+    def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, *, rates: Any, first: Any) -> tuple[Memory, Any]:
         """The memory after an action and what was seen then (`first`: at the beginning, known beforehand or not), and the free energy."""
         done, looked = self.network.done, self.network.seen
         found, free_energy = self.perception.advance(
@@ -274,14 +277,14 @@ class AgentProgram:
         """The joint action of each part as the members of the single ones."""
         names, found = [f.name for f in self.network.actions], {}
         for policies, place in zip(self.policies, joint, strict=True):
-            for name, size in list(zip(policies.part.actions, policies.sizes, strict=True))[::-1]:
-                found[name] = place % size
-                place = place // size
+            for k in range(len(policies.sizes))[::-1]:
+                found[policies.part.actions[k]] = place % policies.sizes[k] if k else place
+                place = place // policies.sizes[k] if k else place
         return jnp.stack([jnp.asarray(found[name]) for name in names]) if names else jnp.zeros(0, int)
 
-    def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, log_preferences: Any, rates: Any, *, first: Any) -> Any:
+    def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, log_preferences: Any, *, rates: Any, first: Any) -> Any:
         """Perceive, plan and act in one: the new memory, the free energy, the policies, the action."""
-        memory, free_energy = self.advance(numbers, memory, action, seen, rates, first=first)
+        memory, free_energy = self.advance(numbers, memory, action, seen, rates=rates, first=first)
         planned = self.plan(numbers, memory, log_preferences)
         return memory, free_energy, planned, planned.action
 
@@ -333,18 +336,25 @@ class AgentProgram:
         return {}
 
     def compiled(self, name: str, **static: Any) -> Callable[..., Any]:
-        """One of the pure functions, compiled for each of the shapes that it is called with."""
+        """One of the pure functions, at the numbers of this agent, compiled for each of the shapes that it is called with."""
         key = (name, *static.items())
         if key not in self._compiled:
-            function = getattr(self, name)
-            self._compiled[key] = jax.jit(lambda *args: function(*args, **static), compiler_options=self.compiler_options(OFTEN))
+            self._compiled[key] = self._compile(partial(getattr(self, name), **static))
         return self._compiled[key]
+
+    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Few numbers are constants, from which the compiler takes what it can compute beforehand; many are arguments."""
+        options = self.compiler_options(OFTEN)
+        if sum(np.size(leaf) for leaf in jax.tree.leaves(self.numbers)) > MOST_CONSTANTS:
+            return partial(jax.jit(function, compiler_options=options), self.numbers)
+        return jax.jit(lambda *args: function(jax.tree.map(jnp.asarray, self.numbers), *args), compiler_options=options)
 
     def compiler_options(self, times: int) -> dict[str, Any]:
         """What the compiler is told of a program that is used so many times: passes that take longer than they save are left out."""
         nodes = sum(p.count for p in self.policies) if self.options is not None else 1
         states = max(1, sum(f.size for f in self.network.states))
-        return compiler_options(np.empty(min(MEDIUM - 1, nodes * states * times)))
+        options = compiler_options(np.empty(min(MEDIUM - 1, nodes * states * times)))
+        return {**options, **SMALL_PRODUCTS} if options and times >= OFTEN else options
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """Those of these steps; of one alone where the time step is in none of them."""

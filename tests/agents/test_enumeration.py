@@ -110,7 +110,7 @@ def test_what_is_passed_over_in_planning_is_within_the_reported_loss() -> None:
         drawn = draw(seed, horizon=3, sophisticated=True, most=2)
         program = ppl.parse(drawn.text).program(**drawn.inputs)
         mind = Mind(program).perceive()
-        arguments = (program.numbers, mind.memory, program.log_preferences(np.arange(1, 4)))
+        arguments = (mind.memory, program.log_preferences(np.arange(1, 4)))
         plan = lambda followed, arguments=arguments, program=program: program.compiled("plan", followed=followed)(*arguments)  # noqa: E731
         with jax.enable_x64(True):
             few, all_ = plan(1).parts, plan(64).parts

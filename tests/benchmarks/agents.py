@@ -87,26 +87,23 @@ def ours(model: str, horizon: int, batch: int) -> dict[str, float]:
     from ppl.agents.program import OFTEN
 
     program = ppl.parse({"tmaze": TMAZE, "grid": GRID}[model].format(horizon=horizon)).program()
-    memory, _ = program.compiled("advance", first=True)(program.numbers, program.blank, action(program), nothing(program), (1.0, 1.0))
+    rates = (1.0, 1.0)
+    memory, _ = program.compiled("advance", first=True, rates=rates)(program.blank, action(program), nothing(program))
     seen = np.array([int(np.argmax(np.asarray(t.known).reshape(-1, f.size)[0])) for f, t in outcomes(program)])
     preferences = program.log_preferences(np.arange(1, 1 + horizon))
-    many = lambda x: jax.numpy.broadcast_to(x, (batch, *np.shape(x)))  # noqa: E731
-    held, seen_all, done = jax.tree.map(many, memory), many(seen), many(action(program))
-    one = lambda *a: program.step(*a, first=False)[::3]  # noqa: E731
-    step = jax.vmap(one, in_axes=(None, 0, 0, 0, None, None)) if batch > 1 else one
-    held, seen_all, done = (held, seen_all, done) if batch > 1 else (memory, seen, action(program))
-    arguments = jax.device_put((program.numbers, held, done, seen_all, preferences, (1.0, 1.0)))
+    many = lambda x: jax.numpy.broadcast_to(x, (batch, *np.shape(x))) if batch > 1 else x  # noqa: E731
+    held, done, seen, preferences = jax.device_put((*jax.tree.map(many, (memory, action(program), seen)), preferences))
     start = time.process_time()
-    compiled = jax.jit(step, compiler_options=program.compiler_options(OFTEN * batch))
-    jax.block_until_ready(compiled(*arguments))
+    one = lambda *now: program.step(program.numbers, *now, preferences, first=False, rates=rates)[::3]  # noqa: E731
+    step = jax.jit(jax.vmap(one) if batch > 1 else one, compiler_options=program.compiler_options(OFTEN * batch))
+    jax.block_until_ready(step(held, done, seen))
     told = {"compile": time.process_time() - start}
     count = 200 if batch == 1 else 20
-    told["step"] = timed(lambda: compiled(*arguments), jax.block_until_ready, count)
+    told["step"] = timed(lambda: step(held, done, seen), jax.block_until_ready, count)
     if batch == 1:
-        perceive, plan = program.compiled("advance", first=False), program.compiled("plan")
-        numbers, held, done, seen, preferences, rates = arguments
-        told["perceive"] = timed(lambda: perceive(numbers, held, done, seen, rates), jax.block_until_ready, count)
-        told["plan"] = timed(lambda: plan(numbers, held, preferences), jax.block_until_ready, count)
+        perceive, plan = program.compiled("advance", first=False, rates=rates), program.compiled("plan")
+        told["perceive"] = timed(lambda: perceive(held, done, seen), jax.block_until_ready, count)
+        told["plan"] = timed(lambda: plan(held, preferences), jax.block_until_ready, count)
     return told
 
 
