@@ -27,10 +27,10 @@ MOST_ENTRIES = 2**22  # of a table of states
 Tables = Mapping[str, Any]
 
 
-def counted(bound: BoundModel, *, standardise: bool = True) -> LogJoint:
-    """The log joint, with every count summed as far as it matters."""
-    joint = log_joint_of(bound, standardise=standardise, counts=_first(bound))
-    while joint.structure.endless:
+def counted(bound: BoundModel, *, standardise: bool = True, drawn: bool = False) -> LogJoint:
+    """The log joint, with every count summed as far as it matters; with `drawn`, other discrete variables are not summed over."""
+    joint = log_joint_of(bound, standardise=standardise, counts=_first(bound), drawn=drawn)
+    while joint.structure.endless and not drawn:
         tables = _at_a_mode(joint)
         short = _short(joint, tables, NOTHING) if tables is not None else joint.structure.endless
         longer = _longer(joint, short, standardise)

@@ -19,6 +19,7 @@ from ppl.engines.numpyro_bridge.joint import Beside, LogJoint, log_joint_of
 from ppl.engines.numpyro_bridge.networks import told_networks
 from ppl.engines.numpyro_bridge.options import Options, options_of
 from ppl.engines.numpyro_bridge.report import DrawsReporter
+from ppl.engines.numpyro_bridge.states import run_states
 from ppl.engines.precision import with_precision
 from ppl.engines.routing import BridgePlan
 from ppl.graph.bound import BoundModel
@@ -92,7 +93,7 @@ def fit_bound(
 def _run(
     bound: BoundModel, engine: str, options: Options, seed: int, approximation: Approximation | None, beside: Beside | None
 ) -> tuple[LogJoint, Outcome, DrawsReporter, list[str]]:
-    joint = counted(bound) if beside is None else log_joint_of(bound, beside=beside)
+    joint, told = _joint(bound, engine) if beside is None else (log_joint_of(bound, beside=beside), ())
     _refuse_forms(joint, engine, approximation)
     while True:
         outcome = _outcome(joint, engine, options, seed, approximation)
@@ -103,14 +104,30 @@ def _run(
         joint = longer
     apart = _disagreements(joint, reporter) if outcome.chains else []
     cut = left_out(joint, reporter.probabilities) if joint.structure.endless else []
-    return joint, replace(outcome, status="not converged") if apart else outcome, reporter, [*apart, *cut]
+    outcome = replace(outcome, status="not converged" if apart else outcome.status, reasons=(*told, *outcome.reasons))
+    return joint, outcome, reporter, [*apart, *cut]
+
+
+def _joint(bound: BoundModel, engine: str) -> tuple[LogJoint, tuple[str, ...]]:
+    """The log joint, with states summed over; where they are too many for that and a sampler asks, with states that it can draw."""
+    try:
+        joint = counted(bound)
+        if joint.structure.enumerated and not joint.weights:
+            jax.eval_shape(joint, jnp.zeros(joint.size))
+        return joint, ()
+    except AimError as error:
+        if engine != "nuts" or any(d.code != "AIM0742" for d in error.diagnostics):
+            raise
+        drawn = counted(bound, drawn=True)
+        jax.eval_shape(drawn, jnp.zeros(drawn.size))
+        return drawn, tuple(d.message for d in error.diagnostics)
 
 
 def _outcome(joint: LogJoint, engine: str, options: Options, seed: int, approximation: Approximation | None) -> Outcome:
     if joint.size == 0 and not joint.weights:
         return _summed(joint, options)
     if engine == "nuts":
-        return _nuts(joint, options, seed)
+        return _sampled(joint, (run_states if joint.structure.drawn else nuts.run_nuts)(joint, options, seed))
     if engine == "svi":
         return _svi(joint, options, seed, approximation)
     return _laplace(joint, options, seed)
@@ -134,6 +151,7 @@ def _coordinates(joint: LogJoint) -> tuple[str, ...]:
     found = [
         f"{s.name} is standardised: its coordinates are (value - mean) / sd, whose spread is latent" for s in joint.sites if s.standardised
     ]
+    found += [f"each state of {name} is drawn in turn, given everything else" for name in joint.structure.drawn]
     for name, size in joint.structure.enumerated.items():
         told = f"the counts 0 to {size - 1}" if name in joint.structure.endless else f"its {size} states"
         found.append(f"{name} is summed over {told}")
@@ -149,8 +167,7 @@ def _summed(joint: LogJoint, options: Options) -> Outcome:
     return Outcome(np.zeros((1, options.whole("draws"), 0)), "exact", 1, evidence, (), (told,))
 
 
-def _nuts(joint: LogJoint, options: Options, seed: int) -> Outcome:
-    chains = nuts.run_nuts(joint, options, seed)
+def _sampled(joint: LogJoint, chains: nuts.Chains) -> Outcome:
     warnings = []
     if chains.divergences:
         told = "1 transition" if chains.divergences == 1 else f"{chains.divergences} transitions"
@@ -172,7 +189,7 @@ def _disagreements(joint: LogJoint, reporter: DrawsReporter) -> list[str]:
     """The variables whose chains do not agree."""
     found = []
     for site in joint.sites:
-        rhat = np.asarray(reporter.believe(site.name).rhat)
+        rhat = np.asarray(reporter.rhat(site))
         if np.nanmax(rhat, initial=1.0) > LARGEST_RHAT:
             found.append(f"R-hat of `{site.name}` is {np.nanmax(rhat):.3f}: the chains do not agree yet, give more `draws`")
     return found

@@ -102,6 +102,9 @@ class LogJoint:
             mean, scale, positive = location_and_scale(site, evaluator)
             z = mean + scale * u
             return (jnp.exp(z), jnp.log(scale) + z) if positive else (z, jnp.broadcast_to(jnp.log(scale), z.shape))
+        if site.kind == "states":
+            member = self.bound.model.variables[site.name].type.kind == "member"
+            return jnp.asarray(u, int) if member else u, jnp.zeros(())
         if site.kind in maps.SHAPES:
             return maps.shaped(u, site.kind)
         low, high = self.bounds(site, evaluator)
@@ -163,10 +166,16 @@ class LogJoint:
 
 
 def log_joint_of(
-    bound: BoundModel, *, standardise: bool = True, counts: Mapping[str, int] | None = None, beside: Beside | None = None
+    bound: BoundModel,
+    *,
+    standardise: bool = True,
+    counts: Mapping[str, int] | None = None,
+    beside: Beside | None = None,
+    drawn: bool = False,
 ) -> LogJoint:
-    """The log joint; `counts` says how many values of a count without an end are summed over."""
-    structure = structure_of(bound, counts, whole=beside is not None)
+    """The log joint; `counts` says how many values of a count without an end are summed over; with `drawn`, other discrete variables are
+    not: their states are coordinates."""
+    structure = structure_of(bound, counts, whole=beside is not None, drawn=drawn)
     bound = structure.bound  # which may have been taken apart
     if beside is not None and structure.enumerated:
         name = next(iter(structure.enumerated))
@@ -177,7 +186,7 @@ def log_joint_of(
     for name in bound.model.variables:
         if name in structure.latent and name not in structure.enumerated:
             site = site_of(name, structure)
-            found.append(may_be_standardised(site, structure, found) if standardise else site)
+            found.append(may_be_standardised(site, structure, found) if standardise and site.kind != "states" else site)
     base = {n: v for n, v in bound.values.items() if n not in structure.needed}
     for name in structure.needed:
         base[name] = _filled(name, structure)

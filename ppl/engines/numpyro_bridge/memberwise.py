@@ -12,6 +12,7 @@ import numpy as np
 
 from ppl.engines.numpyro_bridge.structure import Structure
 from ppl.engines.numpyro_bridge.terms import Term
+from ppl.engines.numpyro_bridge.tracing import IN_TURN
 from ppl.families import elimination
 from ppl.families.elimination_order import EliminationCost, elimination_cost
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -52,7 +53,7 @@ class Memberwise:
         names = ", ".join(f"`{n}`" for n in self.unary)
         text = f"the states of {names} cannot be summed out: this would need {why}"
         span = self.terms[0].statement.span if self.terms else None
-        raise AimError([Diagnostic("AIM0742", text, span, "`use vmp`, which takes them as independent")])
+        raise AimError([Diagnostic("AIM0742", text, span, f"{IN_TURN}, or `use vmp`, which takes them as independent")])
 
     def log_partition(self) -> Any:
         factors = self.factors
@@ -78,7 +79,16 @@ def _members(term: Term, structure: Structure) -> list[tuple[tuple[tuple[Any, ..
     data = jnp.broadcast_to(data, (*lengths, *(structure.enumerated[s.variable] for s in states)))
     if int(np.prod(lengths)) > MOST_TABLES:
         text = f"{int(np.prod(lengths))} members of this statement join discrete variables in no regular form"
-        raise AimError([Diagnostic("AIM0742", text, term.statement.span, "`use vmp`, which takes them as independent")])
+        raise AimError(
+            [
+                Diagnostic(
+                    "AIM0742",
+                    text,
+                    term.statement.span,
+                    IN_TURN,
+                )
+            ]
+        )
     found = []
     for place in np.ndindex(*lengths):
         at = dict(zip(loops, place, strict=True))

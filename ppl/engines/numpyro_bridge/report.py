@@ -19,6 +19,7 @@ from ppl.engines.draws import drawn_variable
 from ppl.engines.forward import draw_fresh, evaluator_of, knowing
 from ppl.engines.numpyro_bridge.joint import LogJoint
 from ppl.engines.numpyro_bridge.networks import bayesian_weights
+from ppl.engines.numpyro_bridge.sites import Site
 from ppl.graph.networks import weights_name
 from ppl.results.belief import Belief
 
@@ -126,6 +127,13 @@ class DrawsReporter:
             p = (self.values[name][..., None] == np.arange(bound.sizes[variable.type.member_of.key])).mean(axis=0)
             return self.with_observed(Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members))
         return self.with_observed(Belief(name, "Draws", {}, draws=self.values[name], chains=self.chains))
+
+    def rhat(self, site: Site) -> Any:
+        """How far the chains of a sampler agree; of members of a set, on how often each is met."""
+        values = self.values[site.name]
+        if site.kind == "states" and values.dtype.kind in "iu":
+            values = (values[..., None] == np.arange(site.states)) * 1.0
+        return Belief(site.name, "Draws", {}, draws=values, chains=self.chains).rhat
 
     def discrete(self, name: str) -> Belief:
         """By its probabilities; a count by draws, with the moments that its probabilities have."""

@@ -19,7 +19,7 @@ from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.engines.numpyro_bridge.structure import Structure, calls
 from ppl.semantics import typed
 
-Kind = Literal["numbers", "simplex", "posdef", "corr", "increasing"]
+Kind = Literal["numbers", "simplex", "posdef", "corr", "increasing", "states"]
 SHAPES: dict[str, Any] = {"simplex": constraints.simplex, "posdef": constraints.positive_definite, "corr": constraints.corr_matrix}
 BOUNDS = {"real": (-np.inf, np.inf), "positive": (0.0, np.inf), "unit": (0.0, 1.0)}
 
@@ -35,7 +35,8 @@ class Bound:
 
 @dataclass(frozen=True)
 class Site:
-    """`mask` marks the latent entries among all numbers of the variable; None where all are latent."""
+    """`mask` marks the latent entries among all numbers of the variable; None where all are latent. The coordinates of "states" are the
+    states themselves, of which there are `states`: no gradient moves them."""
 
     name: str
     kind: Kind
@@ -43,6 +44,7 @@ class Site:
     plates: int
     mask: np.ndarray | None = field(repr=False)
     bounds: tuple[Bound, ...]
+    states: int = 0
     standardised: bool = False  # its coordinates are (value - mean) / sd of its distribution
 
     @property
@@ -50,10 +52,16 @@ class Site:
         """The shape of the latent entries: that of the variable, or a list of them."""
         if self.mask is None:
             return self.shape
-        if self.kind == "numbers":
-            return (int(self.mask.sum()),)
-        places = self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
-        return (int(places.sum()), *self.shape[self.plates :])
+        chosen = self.chosen
+        return (int(chosen.sum()), *self.shape[chosen.ndim :])
+
+    @property
+    def chosen(self) -> np.ndarray:
+        """Where latent entries are: single numbers, or values over the plates."""
+        assert self.mask is not None
+        if self.kind in ("numbers", "states"):
+            return self.mask
+        return self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
 
     @property
     def coordinates(self) -> tuple[int, ...]:
@@ -70,22 +78,22 @@ class Site:
         """The whole variable with its latent entries in place."""
         if self.mask is None:
             return entries
-        where = self.mask if self.kind == "numbers" else self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
-        return jnp.asarray(base, entries.dtype).at[np.nonzero(where)].set(entries)
+        return jnp.asarray(base, entries.dtype).at[np.nonzero(self.chosen)].set(entries)
 
     def take(self, whole: Any) -> Any:
         """The latent entries of a whole variable, whose first axes may be draws."""
         if self.mask is None:
             return whole
-        where = self.mask if self.kind == "numbers" else self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
-        return whole[np.nonzero(where)]
+        return whole[np.nonzero(self.chosen)]
 
 
 def site_of(name: str, structure: Structure) -> Site:
-    """The site of a continuous latent variable."""
+    """The site of a latent variable that is not summed over."""
     bound = structure.bound
     variable, mask = bound.model.variables[name], structure.latent[name]
     shape = bound.shape(variable)
+    if name in structure.drawn:
+        return Site(name, "states", shape, variable.plates, None if mask.all() else mask, (), structure.drawn[name])
     statements = structure.of(name)
     kind = _kind(statements[0])  # that of all: others have been taken apart
     bounds = tuple(b for s in statements for b in _bounds(s, s.distribution)) if kind in ("numbers", "increasing") else ()

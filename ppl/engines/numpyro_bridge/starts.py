@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
-from ppl.engines.numpyro_bridge.joint import LogJoint, log_joint_of
+from ppl.engines.numpyro_bridge.joint import log_joint_of
 from ppl.graph.bound import BoundModel
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -25,7 +25,16 @@ def values_inside(bound: BoundModel, count: int, seed: int) -> list[dict[str, np
     return [{n: np.asarray(v) for n, v in constrain(jnp.asarray(rng.normal(size=joint.size) * 0.5)).items()} for _ in range(count)]
 
 
-def starting_points(joint: LogJoint, count: int, seed: int, weights: Any = None) -> np.ndarray:
+class Density(Protocol):
+    """The log density of so many real coordinates."""
+
+    @property
+    def size(self) -> int: ...
+
+    def __call__(self, u: Any, weights: Any = None, /) -> Any: ...
+
+
+def starting_points(joint: Density, count: int, seed: int, weights: Any = None) -> np.ndarray:
     """A start for each chain. Raises AimError where no point of finite density is found."""
     rng = stream(seed, "starts")
     value_and_gradient = jax.jit(jax.value_and_grad(lambda u: -joint(u, weights)))

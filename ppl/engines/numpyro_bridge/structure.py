@@ -28,7 +28,8 @@ class Structure:
     """`latent` are the needed entries of random variables that are not given, as masks over all axes of the value.
 
     `needed` masks are over the plates, and hold what is given too: the other entries are drawn afterwards. `enumerated` are the discrete
-    variables with latent entries, by their number of states; those in `endless` have more, and are summed over so many only.
+    variables with latent entries, by their number of states; those in `endless` have more, and are summed over so many only. Those that
+    are `drawn` are not summed over: a sampler takes their states in turn.
     """
 
     bound: BoundModel = field(repr=False)
@@ -38,6 +39,7 @@ class Structure:
     latent: Mapping[str, np.ndarray] = field(repr=False)
     enumerated: Mapping[str, int]
     endless: frozenset[str] = frozenset()
+    drawn: Mapping[str, int] = field(default_factory=dict)
 
     def of(self, name: str) -> tuple[typed.RandomStatement, ...]:
         return tuple(s for s in self.statements if s.variable == name)
@@ -70,21 +72,24 @@ class Structure:
         return np.arange(size) if member else np.arange(size, dtype=float)
 
 
-def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, whole: bool = False) -> Structure:
-    """`counts` says how many values of a count without an end are summed over; with `whole` every entry is needed."""
+def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, whole: bool = False, drawn: bool = False) -> Structure:
+    """`counts` says how many values of a count without an end are summed over; with `whole` every entry is needed; with `drawn` only
+    counts without an end are summed over."""
     statements, definitions = split(bound.model)
     needed = _needed(bound, statements, definitions, whole)
     latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
     apart = [n for n in latent if must_be_separated(s for s in statements if s.variable == n)]
     if apart:
-        return structure_of(separated(bound, apart), counts, whole=whole)
+        return structure_of(separated(bound, apart), counts, whole=whole, drawn=drawn)
     states: dict[str, int | None] = {}
     for name in bound.model.variables:
         if name in latent and _discrete(name, statements):
             states[name] = _states(bound, [s for s in statements if s.variable == name], states)
     endless = frozenset(n for n, size in states.items() if size is None)
-    enumerated = {n: size or (counts or {}).get(n, FIRST_COUNTS) for n, size in states.items()}
-    return Structure(bound, statements, definitions, needed, latent, enumerated, endless)
+    sizes = {n: size or (counts or {}).get(n, FIRST_COUNTS) for n, size in states.items()}
+    taken = {n: size for n, size in sizes.items() if drawn and n not in endless}
+    enumerated = {n: size for n, size in sizes.items() if n not in taken}
+    return Structure(bound, statements, definitions, needed, latent, enumerated, endless, taken)
 
 
 def split(model: typed.TypedModel) -> tuple[tuple[typed.RandomStatement, ...], Definitions]:

@@ -15,12 +15,15 @@ import numpy as np
 from ppl.arrays.plated import Plated, known, namespace, shift
 from ppl.engines.numpyro_bridge.distributions import Valued
 from ppl.engines.numpyro_bridge.structure import Structure
-from ppl.graph.evaluate import Evaluator, fits, index_value, sizes_of
+from ppl.graph.evaluate import Evaluator, changing, fits, index_value, sizes_of
 from ppl.graph.functions import apply_known
 from ppl.graph.networks import feed_forward
 from ppl.semantics import typed
+from ppl.semantics.walking import inside
 from ppl.source.diagnostics import AimError, Diagnostic
 
+IN_TURN = "`use nuts`, which can draw states in turn"
+MOST_TOGETHER = 12  # members of discrete variables whose states are summed over jointly
 Distribution = typed.DistributionCall | typed.DistributionChoice
 
 
@@ -110,7 +113,7 @@ class TracingEvaluator(Evaluator):
             return self.all_states(name, indices, span)
         if any(i.rank or not isinstance(i.data, np.ndarray) or set(i.dims) & set(self.states) for i in indices):
             text = f"`{name}` is summed over, and which of its members this is depends on what is latent"
-            raise AimError([Diagnostic("AIM0742", text, span, "index it by what is known, or use `vmp`")])
+            raise AimError([Diagnostic("AIM0742", text, span, f"index it by what is known, or {IN_TURN}")])
         dim = next((s.dim for s in self.states.values() if s.variable == name and _same(s.indices, indices)), None)
         if dim is None:
             dim = f"{name}={len(self.states)}"
@@ -121,12 +124,43 @@ class TracingEvaluator(Evaluator):
         """Whole axes of an enumerated variable: each member along a plate of its own, which few members allow."""
         shape = self.structure.bound.shape(self.structure.bound.model.variables[name])
         missing = shape[len(indices) :]
-        if np.prod(missing, dtype=int) > 12:
-            text = f"`{name}` is summed over, and this needs all of its {int(np.prod(missing))} members at once"
-            raise AimError([Diagnostic("AIM0742", text, span, "refer to its members one by one, or use `vmp`")])
+        if np.prod(missing, dtype=int) > MOST_TOGETHER:
+            raise self._too_many(int(np.prod(missing)), span)
         if not missing:
             return self.state(name, indices, span)
         return self.stacked([self.all_states(name, (*indices, known(np.asarray(k))), span) for k in range(missing[0])], span)
+
+    def comprehension(self, e: typed.Comprehension, loops: Mapping[str, Plated]) -> Any:
+        """What is reduced over members whose states are summed over needs each along a plate of its own: they are taken one by one."""
+        if (e.function == "mean" and changing(e.loops)) or not self._over_states(e):
+            return super().comprehension(e, loops)
+        inner = dict(loops)
+        for loop in e.loops:
+            inner[loop.name] = self.loop_index(loop, inner)
+        names = [loop.name for loop in e.loops]
+        lengths = [inner[name].data.shape[0] for name in names]
+        if np.prod(lengths) > MOST_TOGETHER:
+            raise self._too_many(int(np.prod(lengths)), e.span)
+        items = []
+        for place in np.ndindex(*lengths):
+            at = {name: known(inner[name].data[k]) for name, k in zip(names, place, strict=True)}
+            items.append(self.body_of(e, {**inner, **at}))
+        return self.call(e.function, [self.stacked(items, e.span)], e.span)
+
+    def _over_states(self, e: typed.Comprehension) -> bool:
+        """Whether the body of a comprehension refers, at an index of its loops, to what is summed over."""
+        names = {loop.name for loop in e.loops}
+        on_states = {*self.structure.enumerated, *self.structure.on_states}
+        return any(
+            isinstance(one.base, typed.VariableReference)
+            and one.base.name in on_states
+            and any(i.name in names for i in inside(one.indices, typed.IndexReference))
+            for one in inside(e.body, typed.Indexed)
+        )
+
+    def _too_many(self, members: int, span: Any) -> AimError:
+        text = f"a sum over states would need those of {members} members at once"
+        return AimError([Diagnostic("AIM0742", text, span, f"refer to its members one by one, or {IN_TURN}")])
 
     def inlined(self, name: str, indices: tuple[Plated, ...], span: Any) -> Plated:
         """A definition at the members that are asked for; of several statements the one that defines each."""
