@@ -55,7 +55,7 @@ class LogJoint:
         networks = self.bound.model.networks
         return {n: weight_count(f, self.bound.sizes) for n, f in networks.items() if f.prior is None}
 
-    @cached_property
+    @property
     def size(self) -> int:
         return sum(site.size for site in self.sites) + sum(bayesian_weights(self.bound).values())
 

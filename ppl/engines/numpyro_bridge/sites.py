@@ -61,7 +61,7 @@ class Site:
         assert self.mask is not None
         if self.kind in ("numbers", "states"):
             return self.mask
-        return self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1)
+        return np.asarray(self.mask.reshape(self.mask.shape[: self.plates] + (-1,)).all(axis=-1))
 
     @property
     def coordinates(self) -> tuple[int, ...]:
