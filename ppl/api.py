@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ppl.semantics.check import check
 from ppl.semantics.submodels import parameter_order
 from ppl.semantics.typed import Approximation, TypedFile, TypedModel
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic, Findings, did_you_mean, in_order
 from ppl.source.library import library_folder
 from ppl.source.reading import read_source
@@ -212,6 +213,12 @@ class Model:
 
     def _repr_svg_(self) -> str:
         return self.graph()._repr_svg_()
+
+    def _repr_html_(self) -> str:
+        graph = self.graph()
+        rows = [(v.name, v.role, v.type, v.distribution) for v in graph.variables if not v.ahead]
+        table = html.table(("", "role", "type", "distribution"), rows, left=4)
+        return html.section(f"{self.typed.kind} {self.name}", self.doc, f"<div>{graph.to_svg()}</div>", table)
 
     # ------------------------------------------------------------ data
     def bind(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> BoundModel:

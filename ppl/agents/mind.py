@@ -19,6 +19,7 @@ from ppl.agents.rows import said, text
 from ppl.arrays.streams import stream
 from ppl.engines.precision import with_precision
 from ppl.results.belief import Belief
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
 
@@ -185,6 +186,12 @@ class Mind:
         mind = self.perceive(**observations)
         action = mind.act()
         return action, mind.did(**action)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, belief.family, _short(belief)) for name, belief in self.beliefs.items()]
+        surprise = "" if self.free_energy is None else f", free energy {self.free_energy:.4g} nats"
+        name = self.program.network.model.name
+        return html.section(name, f"at step {self.t}{surprise}", html.table(("", "belief", ""), rows, left=3))
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}: {_short(belief)}" for name, belief in self.beliefs.items())

@@ -15,10 +15,13 @@ from ppl.agents.policy_plan import PolicyPlan
 from ppl.agents.program import AgentProgram
 from ppl.agents.rows import Columns
 from ppl.results.belief import Belief
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
 if TYPE_CHECKING:
     import xarray
+
+EPISODES_SHOWN, STEPS_SHOWN = 3, 50  # in a notebook
 
 
 @dataclass(frozen=True)
@@ -150,5 +153,24 @@ class Trace:
 
         return plot(self, kind, episode=episode, ax=ax)
 
+    def _repr_html_(self) -> str:
+        from ppl.agents.report import cautions
+        from ppl.agents.step_table import step_table
+
+        parts = []
+        for k in range(min(self.episodes, EPISODES_SHOWN)):
+            head, *rows = step_table(self, k)
+            more = [[f"… {len(rows) - STEPS_SHOWN} more", *("" for _ in head[1:])]] if len(rows) > STEPS_SHOWN else []
+            parts += [html.line(f"episode {k}")] if self.episodes > 1 else []
+            parts.append(html.table(head, [*rows[:STEPS_SHOWN], *more], left=len(head)))
+            parts += map(html.line, cautions(self, k))
+        if self.episodes > EPISODES_SHOWN:
+            parts.append(html.line(f"… {self.episodes - EPISODES_SHOWN} more episodes"))
+        return html.section(self.program.network.model.name, self._size, *parts)
+
+    @property
+    def _size(self) -> str:
+        return f"{self.episodes} episode{'s' * (self.episodes > 1)} of {self.steps} steps"
+
     def __repr__(self) -> str:
-        return f"<trace of {self.program.network.model.name}: {self.episodes} episode{'s' * (self.episodes > 1)} of {self.steps} steps>"
+        return f"<trace of {self.program.network.model.name}: {self._size}>"
