@@ -78,3 +78,20 @@ def one_of(words: Iterable[str], *, escape: bool = False) -> str:
     """A pattern for any of the words, the longest first."""
     ordered = sorted(words, key=lambda word: (-len(word), word))
     return "(?:" + "|".join(re.escape(word) if escape else word for word in ordered) + ")"
+
+
+def kind_at(line: str, column: int) -> Kind | None:
+    """What the word or sign at a column of a line is."""
+    place = 0
+    while place <= column and place < len(line):
+        rule, found = next(((r, m) for r, pattern in _compiled() if (m := pattern.match(line, place))), (None, None))
+        if rule is not None and found is not None and found.end() > column:
+            groups = enumerate(rule.kinds, 1)
+            return next((kind for number, kind in groups if found.start(number) <= column < found.end(number)), None)
+        place = found.end() if found is not None and found.end() > place else place + 1
+    return None
+
+
+@cache
+def _compiled() -> tuple[tuple[Rule, re.Pattern[str]], ...]:
+    return tuple((rule, re.compile(rule.pattern)) for rule in rules())
