@@ -139,17 +139,17 @@ class SourceFile:
         values = dict(line_values(line, model.typed, self.folder))
         return model.fit(values, **options)
 
-    def run_line(self, line: tree.RunLine, **options: Any) -> Trace:
-        """What a `run` line says."""
+    def run_line(self, line: tree.RunLine, *, steps: int | None = None, where: Mapping[str, Any] | None = None, **options: Any) -> Trace:
+        """What a `run` line says, but for what is given here."""
         from ppl.agent import Agent
 
         agent = self.named(line.model.name)
         assert isinstance(agent, Agent)  # the check of the file refuses others
         from ppl.graph.arithmetic import compute
 
-        steps = int(compute(line.steps, lambda _: None, self.folder))
-        where = dict(assigned(line.where, self.folder))
-        return agent.run(steps=steps, where=where, **dict(_arguments(line, agent.typed, self.folder)), **options)
+        count = steps or int(compute(line.steps, lambda _: None, self.folder))
+        world = {**dict(assigned(line.where, self.folder)), **(where or {})}
+        return agent.run(steps=count, where=world, **{**dict(_arguments(line, agent.typed, self.folder)), **options})
 
     def perform(self, line: tree.FitLine | tree.RunLine) -> Callable[[tree.Expect], list[str]]:
         """Does what a line of a test says, and gives what tells whether an expectation holds of it."""

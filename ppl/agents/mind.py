@@ -16,7 +16,7 @@ from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram
 from ppl.agents.prospects import refuse_infinite
 from ppl.agents.record import one_step
 from ppl.agents.rows import said, text
-from ppl.arrays.streams import stream
+from ppl.arrays.streams import checked, stream
 from ppl.engines.precision import with_precision
 from ppl.results.belief import Belief
 from ppl.source import html
@@ -43,6 +43,9 @@ class Mind:
     dtype: Any = np.float64
     pending: np.ndarray | None = None  # the action that was done since
     past: tuple[Past, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        checked(self.seed)
 
     @property
     def t(self) -> int:

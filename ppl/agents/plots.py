@@ -18,10 +18,13 @@ MOST_LINES = 12  # policies in one picture
 
 
 def plot(trace: Trace, kind: str, *, episode: int = 0, ax: Any = None) -> Any:
-    """The picture of this kind: Matplotlib's axes (of `beliefs` an array of them, one a state). Raises `AimError` where there is none."""
+    """The picture of this kind: Matplotlib's axes (of `beliefs` an array of them, one a state). Raises `AimError` where there is none,
+    ValueError for an episode that there is not."""
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS) or "plots: " + ", ".join(KINDS)
         raise AimError([Diagnostic("AIM0810", f"there is no plot `{kind}`", None, hint)])
+    if not 0 <= episode < trace.episodes:
+        raise ValueError(f"there is no episode {episode}: the trace has {trace.episodes}, counted from 0")
     return KINDS[kind](trace, episode, ax)
 
 

@@ -16,7 +16,6 @@ from ppl.tools.messages import say
 from ppl.tools.posterior_text import heading
 
 if TYPE_CHECKING:
-    from ppl.agent import Agent
     from ppl.agents.trace import Trace
 
 DEFAULT_STEPS = 10
@@ -38,20 +37,19 @@ def run_agent(inputs: Inputs, *, seed: int, steps: int | None, where: dict[str, 
             told += f", in expectation over {', '.join(latent)}: --engine nuts infers it from the actions"
         return agent.replay(datasets=inputs.datasets, seed=seed, **inputs.by_name), told
     line = inputs.run_line
-    if line is not None and steps is None and not where:
-        return inputs.file.run_line(line, seed=seed, **inputs.by_name), f"what the `run` line of {inputs.file.source.name} says"
+    if line is not None:
+        given = {"seed": seed, "datasets": inputs.datasets, **inputs.by_name}
+        but = ", but for what is given" if steps or where or inputs.by_name else ""
+        told = f"what the `run` line of {inputs.file.source.name} says{but}"
+        return inputs.file.run_line(line, steps=steps, where=where, **given), told
     count = steps or DEFAULT_STEPS
     told = f"{count} steps in its own model" + ("" if steps else ": --steps says how many")
-    return _acting(agent, inputs, count, seed, where), told
+    return agent.run(steps=count, seed=seed, where=where, datasets=inputs.datasets, **inputs.by_name), told
 
 
 def replayed(agent: Any, dataset: Any) -> bool:
     """Whether data hold anything that was seen, done or hidden."""
     return any(name.partition("[")[0] in agent.typed.agent.roles for name in dataset.values)
-
-
-def _acting(agent: Agent, inputs: Inputs, steps: int, seed: int, where: dict[str, Any]) -> Trace:
-    return agent.run(steps=steps, seed=seed, where=where, datasets=inputs.datasets, **inputs.by_name)
 
 
 def show(trace: Trace, told: str, doc: str | None) -> str:
@@ -87,19 +85,13 @@ def _counts(trace: Trace, name: str, belief: Any) -> list[list[str]]:
         columns, rows = list(belief.params), np.stack([np.ravel(p) for p in belief.params.values()], axis=-1)
     else:
         rows = np.asarray(belief.params["concentration"]).reshape(-1, np.shape(belief.params["concentration"])[-1])
-        columns = list(_told_of(network, name) or map(str, range(rows.shape[-1])))
+        columns = list(network.told_of(name) or map(str, range(rows.shape[-1])))
     plates = [axis.set.members if axis.set is not None else None for axis in variable.type.axes[: variable.plates]]
     places = list(np.ndindex(*table.shape))
     labels = [", ".join(m[i] if m else str(i) for m, i in zip(plates, place, strict=True)) for place in places]
     shown = [[label, *(number(float(x)) for x in row)] for label, row in zip(labels[:MOST_ROWS], rows, strict=False)]
     left = [[f"… {len(labels) - MOST_ROWS} more", *("" for _ in columns)]] if len(labels) > MOST_ROWS else []
     return [["", *columns], *shown, *left]
-
-
-def _told_of(network: Any, name: str) -> tuple[str, ...]:
-    """The members that a learnt table is about: those of a state or an outcome whose statement reads it."""
-    tables = (*network.initial.values(), *network.transitions.values(), *network.observations.values())
-    return next((network.factor[t.child].members for t in tables if name in t.rows), ())
 
 
 def _table(rows: list[list[str]]) -> list[str]:
