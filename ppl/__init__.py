@@ -33,6 +33,7 @@ _HOMES = {
     "Posterior": "ppl.results.posterior",
     "compare": "ppl.api",
     "load": "ppl.api",
+    "load_ipython_extension": "ppl.tools.notebook",  # what `%load_ext ppl` calls
     "open_posterior": "ppl.api",
     "parse": "ppl.api",
 }

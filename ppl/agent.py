@@ -43,7 +43,7 @@ class Agent(Model):
         """A mind with the agent's beliefs at the beginning.
 
         Each step adds `learning_rate` counts to the tables that are learnt, and what was learnt before fades by the factor `forgetting`
-        (1: nothing is forgotten). Raises `AimError` where parameters or tables are wrong.
+        (1: nothing is forgotten). Raises `AimError` where parameters or tables are wrong, ValueError for a seed that is none.
         """
         import numpy as np
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ppl.semantics.check import check
 from ppl.semantics.submodels import parameter_order
 from ppl.semantics.typed import Approximation, TypedFile, TypedModel
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic, Findings, did_you_mean, in_order
 from ppl.source.library import library_folder
 from ppl.source.reading import read_source
@@ -54,26 +55,30 @@ def load_file(path: str | Path) -> SourceFile:
 
 def check_source(source: SourceText, folder: Path | None, load_import: Callable[[str], SourceText | None] | None = None) -> SourceFile:
     """A checked source. Raises `AimError` with every mistake of it at once."""
-    parsed, findings = parse_text(source)
-    if findings.errors:
-        raise AimError(in_order([*findings.errors, *_beside(findings, parsed, folder)]))
-    typed = check(parsed, findings, load_import=load_import or (lambda module: find_import(module, folder)))
-    findings.raise_errors()
-    return SourceFile(source, folder, parsed, typed, findings.warnings)
+    file, errors = examine(source, folder, load_import)
+    if errors:
+        raise AimError(errors)
+    return file
 
 
-def _beside(syntax: Findings, parsed: tree.File, folder: Path | None) -> list[Diagnostic]:
-    """Other mistakes of a file whose tree has holes: all but those that speak of a name on a broken line, or stand on one."""
-    lines = {d.span.line for d in syntax.errors if d.span is not None}
-    source = next((d.span.source for d in syntax.errors if d.span is not None), None)
-    if source is None:
-        return []
+def examine(
+    source: SourceText, folder: Path | None, load_import: Callable[[str], SourceText | None] | None = None
+) -> tuple[SourceFile, list[Diagnostic]]:
+    """A source as far as it can be read, with those of its models that are right, and every mistake of it."""
+    parsed, syntax = parse_text(source)
+    found = Findings() if syntax.errors else syntax
+    typed = check(parsed, found, load_import=load_import or (lambda module: find_import(module, folder)))
+    errors = [*syntax.errors, *_beside(syntax.errors, found.errors, source)] if syntax.errors else found.errors
+    return SourceFile(source, folder, parsed, typed, found.warnings), in_order(errors)
+
+
+def _beside(syntax: Sequence[Diagnostic], others: Sequence[Diagnostic], source: SourceText) -> list[Diagnostic]:
+    """The other mistakes of a file whose tree has holes: all but those that speak of a name on a broken line, or stand on one."""
+    lines = {d.span.line for d in syntax if d.span is not None}
     broken = {word for line in lines for word in re.findall(r"\w+", source.line(line))}
-    found = Findings()
-    check(parsed, found, load_import=lambda module: find_import(module, folder))
     return [
         d
-        for d in found.errors
+        for d in others
         if d.span is not None and d.span.line not in lines and not broken & set(re.findall(r"`(\w+)", d.message)) and "`_`" not in d.message
     ]
 
@@ -86,7 +91,7 @@ def find_import(module: str, folder: Path | None) -> SourceText | None:
     inside = [library / relative, *sorted(library.glob(f"*/{relative}"))]
     for candidate in [*beside, *inside]:
         if candidate.is_file():
-            return SourceText(str(candidate), candidate.read_text("utf-8-sig"))
+            return read_source(candidate)
     return None
 
 
@@ -134,17 +139,17 @@ class SourceFile:
         values = dict(line_values(line, model.typed, self.folder))
         return model.fit(values, **options)
 
-    def run_line(self, line: tree.RunLine, **options: Any) -> Trace:
-        """What a `run` line says."""
+    def run_line(self, line: tree.RunLine, *, steps: int | None = None, where: Mapping[str, Any] | None = None, **options: Any) -> Trace:
+        """What a `run` line says, but for what is given here."""
         from ppl.agent import Agent
 
         agent = self.named(line.model.name)
         assert isinstance(agent, Agent)  # the check of the file refuses others
         from ppl.graph.arithmetic import compute
 
-        steps = int(compute(line.steps, lambda _: None, self.folder))
-        where = dict(assigned(line.where, self.folder))
-        return agent.run(steps=steps, where=where, **dict(_arguments(line, agent.typed, self.folder)), **options)
+        count = steps or int(compute(line.steps, lambda _: None, self.folder))
+        world = {**dict(assigned(line.where, self.folder)), **(where or {})}
+        return agent.run(steps=count, where=world, **{**dict(_arguments(line, agent.typed, self.folder)), **options})
 
     def perform(self, line: tree.FitLine | tree.RunLine) -> Callable[[tree.Expect], list[str]]:
         """Does what a line of a test says, and gives what tells whether an expectation holds of it."""
@@ -212,6 +217,12 @@ class Model:
 
     def _repr_svg_(self) -> str:
         return self.graph()._repr_svg_()
+
+    def _repr_html_(self) -> str:
+        graph = self.graph()
+        rows = [(v.name, v.role, v.type, v.distribution) for v in graph.variables if not v.ahead]
+        table = html.table(("", "role", "type", "distribution"), rows, left=4)
+        return html.section(f"{self.typed.kind} {self.name}", self.doc, f"<div>{graph.to_svg()}</div>", table)
 
     # ------------------------------------------------------------ data
     def bind(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> BoundModel:

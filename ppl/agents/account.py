@@ -11,6 +11,7 @@ from ppl.agents.evaluation import Factor
 from ppl.agents.foresight import outcomes_of
 from ppl.agents.policies import Policies
 from ppl.agents.program import AgentProgram
+from ppl.source import html
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,9 @@ class AgentAccount:
         for name, table in network.learnt.items():
             lines.append(f"learns {name}: {counted(prod(table.shape), 'row')} of counts, after each step")
         return "\n".join([*lines, *self._planning()])
+
+    def _repr_html_(self) -> str:
+        return html.preformatted(str(self))
 
     def _beliefs(self) -> list[str]:
         """What is believed jointly, and why."""

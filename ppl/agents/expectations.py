@@ -18,6 +18,7 @@ def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
     """What to say where the expectation does not hold: nothing where it does."""
     meaning = _Meaning(trace, _learnt(trace))
     if item.relation == "~":
+        _refuse_steps(item.subject, trace)
         return expect_belief(item, meaning.learnt)
     if item.relation == "=":
         assert item.value is not None
@@ -39,6 +40,16 @@ def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
         return []
     told = f": {compute(subject.left, meaning)} {subject.operator} …" if isinstance(subject, tree.Binary) else ""
     return [failure(item, f"expected `{subject.span.text}`, which does not hold{told}")]
+
+
+def _refuse_steps(subject: tree.Expression, trace: Trace) -> None:
+    """What was so at a step is no posterior: only learnt tables have one."""
+    network, (name, _) = trace.program.network, named(subject)
+    if name in network.agent.roles:
+        real = any(f.real for f in network.factor.values() if f.variable.name == name)
+        hint = f"expect mean({subject.span.text}) = …" if real else f"expect probability({subject.span.text} == …) = …"
+        message = f"`{name}` has a belief at each step, and `~` is for the tables that are learnt"
+        raise AimError([Diagnostic("AIM0803", message, subject.span, hint)])
 
 
 def _alike(got: Any, wanted: Any) -> tuple[Any, Any]:

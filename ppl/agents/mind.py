@@ -16,9 +16,10 @@ from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram
 from ppl.agents.prospects import refuse_infinite
 from ppl.agents.record import one_step
 from ppl.agents.rows import said, text
-from ppl.arrays.streams import stream
+from ppl.arrays.streams import checked, stream
 from ppl.engines.precision import with_precision
 from ppl.results.belief import Belief
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
 
@@ -42,6 +43,9 @@ class Mind:
     dtype: Any = np.float64
     pending: np.ndarray | None = None  # the action that was done since
     past: tuple[Past, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        checked(self.seed)
 
     @property
     def t(self) -> int:
@@ -185,6 +189,12 @@ class Mind:
         mind = self.perceive(**observations)
         action = mind.act()
         return action, mind.did(**action)
+
+    def _repr_html_(self) -> str:
+        rows = [(name, belief.family, _short(belief)) for name, belief in self.beliefs.items()]
+        surprise = "" if self.free_energy is None else f", free energy {self.free_energy:.4g} nats"
+        name = self.program.network.model.name
+        return html.section(name, f"at step {self.t}{surprise}", html.table(("", "belief", ""), rows, left=3))
 
     def __repr__(self) -> str:
         told = ", ".join(f"{name}: {_short(belief)}" for name, belief in self.beliefs.items())

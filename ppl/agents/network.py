@@ -92,6 +92,11 @@ class AgentNetwork:
     def factor(self) -> dict[str, Factor]:
         return {f.name: f for f in (*self.states, *self.actions, *self.outcomes)} | (self.reals.factors if self.reals else {})
 
+    def told_of(self, learnt: str) -> tuple[str, ...]:
+        """The members that a learnt table is about: those of a state or an outcome whose statement reads it."""
+        tables = (*self.initial.values(), *self.transitions.values(), *self.observations.values())
+        return next((self.factor[t.child].members for t in tables if learnt in t.rows), ())
+
     @cached_property
     def seen(self) -> Columns:
         """All outcomes, as the columns of what is seen at a step."""

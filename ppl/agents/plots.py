@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ppl.agents.rows import text
+from ppl.agents.policy_plan import policy_text
 from ppl.results.extras import needs
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
@@ -18,10 +18,13 @@ MOST_LINES = 12  # policies in one picture
 
 
 def plot(trace: Trace, kind: str, *, episode: int = 0, ax: Any = None) -> Any:
-    """The picture of this kind: Matplotlib's axes (of `beliefs` an array of them, one a state). Raises `AimError` where there is none."""
+    """The picture of this kind: Matplotlib's axes (of `beliefs` an array of them, one a state). Raises `AimError` where there is none,
+    ValueError for an episode that there is not."""
     if kind not in KINDS:
         hint = did_you_mean(kind, KINDS) or "plots: " + ", ".join(KINDS)
         raise AimError([Diagnostic("AIM0810", f"there is no plot `{kind}`", None, hint)])
+    if not 0 <= episode < trace.episodes:
+        raise ValueError(f"there is no episode {episode}: the trace has {trace.episodes}, counted from 0")
     return KINDS[kind](trace, episode, ax)
 
 
@@ -67,14 +70,10 @@ def _over_policies(trace: Trace, episode: int, ax: Any, *, what: str, label: str
     values = np.stack([getattr(plan, what) for plan in plans])
     best = np.argsort(-np.stack([plan.probabilities for plan in plans]).max(axis=0), kind="stable")[:MOST_LINES]
     for k in best:
-        ax.plot(np.where(np.isfinite(values[:, k]), values[:, k], np.nan), marker=".", label=_text(plans[0].policies[k]))
+        ax.plot(np.where(np.isfinite(values[:, k]), values[:, k], np.nan), marker=".", label=policy_text(plans[0].policies[k]))
     ax.set(xlabel="step", ylabel=label)
     ax.legend(fontsize="small", title="policy" if len(best) == values.shape[1] else f"the {len(best)} most probable policies")
     return ax
-
-
-def _text(policy: list[Any]) -> str:
-    return " ".join(",".join(f"{k}={text(v)}" for k, v in one.items()) if isinstance(one, dict) else text(one) for one in policy)
 
 
 def _policies(trace: Trace, episode: int, ax: Any) -> Any:

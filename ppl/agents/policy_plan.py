@@ -12,8 +12,12 @@ from ppl.agents.network import AgentNetwork
 from ppl.agents.policies import Policies
 from ppl.agents.program import Planned, Valued, best
 from ppl.agents.rows import text as shown
+from ppl.results.numbers import number
+from ppl.source import html
 
 MOST_LISTED = 200_000
+ROWS = 20  # of policies in a notebook
+COLUMNS = ("probabilities", "G", "risk", "ambiguity", "pragmatic", "epistemic", "novelty")
 
 Entry = str | float | list[float]
 Action = Entry | dict[str, Entry]
@@ -154,6 +158,18 @@ class PolicyPlan:
         probabilities = np.asarray(self.valued[k].probabilities, float)
         return int(np.argmax(np.where(self._steps(k)[:, 0] == first, probabilities, -1.0)))
 
+    @property
+    def least_taken(self) -> float:
+        """The least G of the policies that begin with the actions that are taken."""
+        total = 0.0
+        for k, (one, valued) in enumerate(zip(self.sets, self.valued, strict=True)):
+            energy = np.asarray(valued.energy, float).reshape(-1)
+            if one.part.actions:
+                members = [self.network.factor[a].members.index(self.action[a]) for a in one.part.actions]
+                energy = energy[self._steps(k)[:, 0] == np.ravel_multi_index(members, one.sizes)]
+            total += float(energy.min())
+        return total
+
     @cached_property
     def ties(self) -> list[dict[str, Entry]]:
         """Further first actions that are as probable as the one that is taken; under a budget none is told."""
@@ -181,5 +197,20 @@ class PolicyPlan:
         """The number of policies."""
         return int(np.prod([len(np.asarray(self.valued[k].probabilities)) for k in self.acting], dtype=float))
 
+    def _repr_html_(self) -> str:
+        """The most probable policies with the terms of their expected free energy."""
+        taken = ", ".join(f"{k} = {shown(v)}" for k, v in self.action.items())
+        if self.count > MOST_LISTED:
+            return html.section("plan", f"of {self.count} policies: {taken}")
+        order = np.argsort(-self.probabilities, kind="stable")[:ROWS]
+        rows = [[policy_text(self.policies[k]), *(number(getattr(self, column)[k]) for column in COLUMNS)] for k in order]
+        rows += [[f"… {self.count - ROWS} more", *("" for _ in COLUMNS)]] if self.count > ROWS else []
+        return html.section("plan", f"of {self.count} policies: {taken}", html.table(("", *COLUMNS), rows))
+
     def __repr__(self) -> str:
         return f"<plan of {self.count} policies: {', '.join(f'{k} = {shown(v)}' for k, v in self.action.items())}>"
+
+
+def policy_text(policy: list[Action]) -> str:
+    """The actions of a policy in a line."""
+    return " ".join(",".join(f"{k}={shown(v)}" for k, v in one.items()) if isinstance(one, dict) else shown(one) for one in policy)

@@ -15,10 +15,13 @@ from ppl.agents.policy_plan import PolicyPlan
 from ppl.agents.program import AgentProgram
 from ppl.agents.rows import Columns
 from ppl.results.belief import Belief
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
 if TYPE_CHECKING:
     import xarray
+
+EPISODES_SHOWN, STEPS_SHOWN = 3, 50  # in a notebook
 
 
 @dataclass(frozen=True)
@@ -113,36 +116,11 @@ class Trace:
         )
 
     def to_xarray(self) -> xarray.Dataset:
-        """Observations, actions, states, beliefs and free energy, labelled by episode, step and member."""
-        from ppl.results.extras import needs
+        """All that the trace holds, labelled by episode, step and member: observations, actions, states, beliefs, free energy, what was
+        learnt as counts, and `G` and `probability` of each policy, where there are not too many."""
+        from ppl.agents.labelled import to_xarray
 
-        xr = needs("xarray", "arviz")
-        network = self.program.network
-        dims = ("episode", "step")
-        arrays: dict[str, Any] = {}
-        for columns, rows, suffix in (
-            (network.seen, self.told.seen, ""),
-            (network.done, self.told.action, ""),
-            (network.truth, self.told.states, " (true)"),
-        ):
-            for f in columns.factors if rows.shape[-1] else ():
-                series = columns.series(f, rows)
-                arrays[f.name + suffix] = ((*dims, f"entry of {f.name}")[: series.ndim], series)
-        coordinates: dict[str, Any] = {"episode": np.arange(self.episodes), "step": np.arange(self.steps)}
-        for f in network.states:
-            arrays[f"belief {f.name}"] = ((*dims, f"member of {f.name}"), self.told.beliefs[f.name])
-            coordinates[f"member of {f.name}"] = list(f.members)
-        for f in network.truth.real:
-            mean, deviation = (
-                self.told.beliefs[f.name][..., 0],
-                np.sqrt(np.diagonal(self.told.beliefs[f.name][..., 1:], axis1=-2, axis2=-1)),
-            )
-            for what, value in (("mean", mean), ("sd", deviation)):
-                arrays[f"{what} {f.name}"] = (dims, value[..., 0]) if f.scalar else ((*dims, f"entry of {f.name}"), value)
-        arrays["free_energy"] = (dims, self.told.free_energy)
-        if self.paid is not None:
-            arrays["reward"] = (dims, self.paid)
-        return xr.Dataset(arrays, coords=coordinates)
+        return to_xarray(self)
 
     def plot(self, kind: str = "beliefs", *, episode: int = 0, ax: Any = None) -> Any:
         """`beliefs`, `policies` (probabilities over time) or `G`: Matplotlib's axes."""
@@ -150,5 +128,24 @@ class Trace:
 
         return plot(self, kind, episode=episode, ax=ax)
 
+    def _repr_html_(self) -> str:
+        from ppl.agents.report import cautions
+        from ppl.agents.step_table import step_table
+
+        parts = []
+        for k in range(min(self.episodes, EPISODES_SHOWN)):
+            head, *rows = step_table(self, k)
+            more = [[f"… {len(rows) - STEPS_SHOWN} more", *("" for _ in head[1:])]] if len(rows) > STEPS_SHOWN else []
+            parts += [html.line(f"episode {k}")] if self.episodes > 1 else []
+            parts.append(html.table(head, [*rows[:STEPS_SHOWN], *more], left=len(head)))
+            parts += map(html.line, cautions(self, k))
+        if self.episodes > EPISODES_SHOWN:
+            parts.append(html.line(f"… {self.episodes - EPISODES_SHOWN} more episodes"))
+        return html.section(self.program.network.model.name, self._size, *parts)
+
+    @property
+    def _size(self) -> str:
+        return f"{self.episodes} episode{'s' * (self.episodes > 1)} of {self.steps} steps"
+
     def __repr__(self) -> str:
-        return f"<trace of {self.program.network.model.name}: {self.episodes} episode{'s' * (self.episodes > 1)} of {self.steps} steps>"
+        return f"<trace of {self.program.network.model.name}: {self._size}>"

@@ -28,7 +28,14 @@ PURPOSES = (
 
 def stream(seed: int, purpose: str, *place: int) -> np.random.Generator:
     """The numbers for one purpose under a seed."""
-    return np.random.default_rng([seed, PURPOSES.index(purpose), *place])
+    return np.random.default_rng([checked(seed), PURPOSES.index(purpose), *place])
+
+
+def checked(seed: int) -> int:
+    """The seed. ValueError for what is none."""
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise ValueError(f"a seed is a whole number, 0 or more, and not {seed!r}")
+    return int(seed)
 
 
 def word(seed: int, purpose: str) -> int:

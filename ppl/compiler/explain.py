@@ -27,7 +27,7 @@ def explain(plan: Plan) -> str:
     elif plan.branches:
         lines.append(f"summed over: the states of {', '.join(plan.branches)}, given each of which the rest is exact")
     for block in plan.blocks:
-        lines.append(f"block q({block.name}): {_form(block, plan)}")
+        lines.append(f"block q({block.name}): {form(block)}")
         lines.append(f"    {_reason(block, plan)}")
     lines += [f"parameter expansion: {e}, which no likelihood sees" for e in plan.expansions]
     if plan.predicted:
@@ -41,7 +41,8 @@ def explain(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def _form(block: Block, plan: Plan) -> str:
+def form(block: Block) -> str:
+    """The family of a block, with how many independent ones there are of it."""
     plates = " × ".join(map(str, block.batch))
     several = f"{plates} independent " if plates else ""
     return several + kind_of(block).described(block)

@@ -26,6 +26,7 @@ from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.semantics import typed
 from ppl.semantics.walking import inside, variables_in
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 FEW_BRANCHES = 32  # states that are summed over without being asked
@@ -63,6 +64,9 @@ class Plan:
         from ppl.compiler.explain import explain
 
         return explain(self)
+
+    def _repr_html_(self) -> str:
+        return html.preformatted(str(self))
 
 
 def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None = None, engine: str | None = None) -> Plan:

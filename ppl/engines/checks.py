@@ -127,7 +127,7 @@ class BeliefMeaning:
     def belief(self, name: str | None, subject: tree.Expression) -> Belief:
         """The belief of this name. Raises AimError where there is none."""
         if name is None or name not in self.beliefs:
-            listed = "beliefs: " + ", ".join(self.beliefs)
+            listed = "beliefs: " + (", ".join(self.beliefs) or "none")
             raise AimError([Diagnostic("AIM0803", f"there is no belief in `{subject.span.text}`", subject.span, listed)])
         return self.beliefs[name]
 

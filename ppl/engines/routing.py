@@ -17,6 +17,7 @@ from ppl.engines.settled import settled
 from ppl.graph.bound import BoundModel
 from ppl.results.posterior import Posterior
 from ppl.semantics.typed import Approximation
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
 JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
@@ -45,6 +46,9 @@ class BridgePlan:
         given = [n for n in self.bound.values if model.variables[n].role == "random"]
         head = [f"{model.kind} {model.name}", "observed: " + (", ".join(given) if given else "nothing"), f"engine: {self.engine}"]
         return "\n".join([*head, *(f"    {reason}" for reason in self.reasons)])
+
+    def _repr_html_(self) -> str:
+        return html.preformatted(str(self))
 
 
 def route(bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None) -> Plan | BridgePlan:

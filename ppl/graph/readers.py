@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -99,13 +99,14 @@ def _unrepeated(pairs: list[tuple[str, Any]], name: str) -> dict[str, Any]:
 
 
 def _csv(path: Path, name: str) -> Dataset:
-    """A table with a line of names on top; an empty cell or `NA` is missing; between cells `,`, `;` or a tab, what the first line has."""
+    """A table with a line of names on top; an empty cell or `NA` is missing, of a single column an empty line too. Between cells stands
+    `,`, `;` or a tab, what the first line has."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         header = file.readline()
         file.seek(0)
         try:
             reader = csv.reader(file, delimiter=max(",;\t", key=header.count))
-            numbered = [(reader.line_num, row) for row in reader if row]
+            numbered = _numbered((reader.line_num, row) for row in reader)
         except csv.Error as error:
             raise _problem("AIM0601", name, f"this is not CSV: {error}") from error
     if not numbered:
@@ -122,6 +123,18 @@ def _csv(path: Path, name: str) -> Dataset:
     columns = zip(*rows[1:], strict=True) if len(rows) > 1 else [()] * len(names)
     table = _from_columns({column: _cells(cells) for column, cells in zip(names, columns, strict=True) if column}, name)
     return replace(table, lines=lines[1:])
+
+
+def _numbered(rows: Iterable[tuple[int, list[str]]]) -> list[tuple[int, list[str]]]:
+    """The rows with their lines. A blank line says nothing in a table of several columns; of one column it is a missing value, so that
+    what follows keeps its place. At both ends of a file it is neither."""
+    found = list(rows)
+    while found and not found[-1][1]:
+        found.pop()
+    while found and not found[0][1]:
+        found.pop(0)
+    alone = bool(found) and len(found[0][1]) == 1
+    return [(line, row or [""]) for line, row in found if row or alone]
 
 
 def _cells(cells: Sequence[str]) -> np.ndarray:

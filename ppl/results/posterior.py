@@ -19,12 +19,14 @@ from ppl.results.network import Network
 from ppl.results.pareto import GOOD, Tail
 from ppl.results.questions import Front, NewData, Pointwise, Questions, after
 from ppl.results.summary import Table, summarise
+from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
 if TYPE_CHECKING:
     import arviz
     import xarray
 
+SHOWN = 12  # entries of each belief in a summary that nobody asked for
 DRAWS = 1000  # joint draws that questions are answered by
 
 
@@ -240,10 +242,19 @@ class Posterior:
 
         return plot(self, kind, name, **options)
 
-    def __str__(self) -> str:
+    @property
+    def _account(self) -> str:
+        """How it ended, and how good it is, in a line."""
         bound = f", elbo {self.elbo:.6g} nats" if len(self.elbo_trace) else ""
         tail = "" if self.told_khat is None else f", k-hat {self.told_khat:.2f}"
-        return "\n".join([f"{self.model}: {self.status}{bound}{tail}", str(self.summary(rows=12)), *self.cautions])
+        return f"{self.model}: {self.status}{bound}{tail}"
+
+    def __str__(self) -> str:
+        return "\n".join([self._account, str(self.summary(rows=SHOWN)), *self.cautions])
+
+    def _repr_html_(self) -> str:
+        parts = (html.line(self._account), self.summary(rows=SHOWN)._repr_html_(), *map(html.line, self.cautions))
+        return html.section(self.model, self.doc, *parts)
 
     def to_json(self) -> dict[str, Any]:
         """The JSON contract of the command line, as plain Python values."""

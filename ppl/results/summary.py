@@ -10,6 +10,7 @@ import numpy as np
 
 from ppl.results.axes import Axis
 from ppl.results.belief import Belief
+from ppl.source import html
 
 NAN = float("nan")
 
@@ -40,7 +41,8 @@ class Table:
     rows: tuple[Row, ...]
     hidden: dict[str, int]
 
-    def __str__(self) -> str:
+    def cells(self) -> list[tuple[str, ...]]:
+        """The header, and the rows as they are written."""
         sampled = any(row.ess == row.ess for row in self.rows)
         head = ("", "mean", "sd", "2.5 %", "97.5 %", *(("ESS", "R-hat") if sampled else ()))
         lines: list[tuple[str, ...]] = [head]
@@ -53,8 +55,16 @@ class Table:
             last = row.name
         if last is not None and self.hidden.get(last):
             lines.append((f"  … {self.hidden[last]} more of {last}", *("" for _ in head[1:])))
+        return lines
+
+    def __str__(self) -> str:
+        lines = self.cells()
         width = max(len(line[0]) for line in lines)
         return "\n".join(f"{line[0]:<{width}}" + "".join(f"{cell:>12}" for cell in line[1:]) for line in lines)
+
+    def _repr_html_(self) -> str:
+        head, *rows = self.cells()
+        return html.table(head, rows)
 
 
 def _short(value: float) -> str:

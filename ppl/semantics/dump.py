@@ -43,7 +43,7 @@ _NAMED_OPERATORS = ("not", "and", "or")
 def dump_model(model: TypedModel) -> str:
     """The model, a line for each set, variable, statement and approximation."""
     lines = [f"{model.kind} {model.name}"]
-    lines += [f"  set {_set(index_set, model)}" for index_set in model.sets.values() if index_set != anonymous_set(None)]
+    lines += [f"  set {set_text(index_set, model)}" for index_set in model.sets.values() if index_set != anonymous_set(None)]
     roles = model.agent.roles if model.agent is not None else {}
     lines += [f"  {_variable(variable, roles.get(name, variable.role))}" for name, variable in model.variables.items()]
     for statement in model.statements:
@@ -56,7 +56,8 @@ def dump_model(model: TypedModel) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _set(index_set: IndexSet, model: TypedModel) -> str:
+def set_text(index_set: IndexSet, model: TypedModel) -> str:
+    """A set with its members or its size, as far as they are known."""
     if index_set.members is not None:
         return index_set.key if index_set.key.startswith("{") else f"{index_set.key} = {{{', '.join(index_set.members)}}}"
     if index_set.key in model.sizes:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ppl.semantics.scope import FileNames, word_span
 from ppl.semantics.typed import TypedFile
-from ppl.source.diagnostics import Findings, did_you_mean
+from ppl.source.diagnostics import AimError, Findings, did_you_mean
 from ppl.source.text import SourceText, Span
 from ppl.syntax import tree
 
@@ -36,7 +36,11 @@ def bring_in(file: tree.File, names: FileNames, importing: Importing) -> None:
     """Enter the names that a file imports; a module that is missing, wrong or imports this file is an error at the line."""
     for item in file.items:
         if isinstance(item, tree.Import):
-            _import(item, names, importing)
+            try:
+                _import(item, names, importing)
+            except AimError as unreadable:
+                for diagnostic in unreadable.diagnostics:
+                    names.findings.add(replace(diagnostic, span=item.module_span))
 
 
 def _import(item: tree.Import, names: FileNames, importing: Importing) -> None:

@@ -71,7 +71,7 @@ def parse(source: SourceText) -> tuple[tree.File, Findings]:
     reader = Reader(grammar().parse_interactive(), 0, Span(source, 0, 0))
     number = 0
     while number < len(lines):
-        reader, number = _read(reader, lines, number, findings)
+        reader, number = read_line(reader, lines, number, findings)
     reader.move_to(0, reader.at)
     file = tree.File(reader.feed("$END"), span=whole)  # type: ignore[arg-type]
     report_depth(file, lines, findings)
@@ -79,7 +79,7 @@ def parse(source: SourceText) -> tuple[tree.File, Findings]:
     return file, findings
 
 
-def _read(reader: Reader, lines: list[Line], number: int, findings: Findings) -> tuple[Reader, int]:
+def read_line(reader: Reader, lines: list[Line], number: int, findings: Findings) -> tuple[Reader, int]:
     """Read one line, or a stand-in for it; the reader after it, and the number of the line to go on with."""
     line = lines[number]
     reader.move_to(line.depth, line.tokens[0].span)
@@ -102,12 +102,9 @@ def _read(reader: Reader, lines: list[Line], number: int, findings: Findings) ->
 
 def _feed(reader: Reader, tokens: list[Token]) -> int | None:
     """Feed the tokens of a line and its end; the number of the token that does not fit (their count for the end), or None."""
-    for k, token in enumerate(tokens):
-        try:
-            reader.feed(_type_here(reader, tokens, k), token.text, token.span)
-        except UnexpectedToken:
+    for k in range(len(tokens)):
+        if not feed_token(reader, tokens, k):
             return k
-        reader.at = Span(token.span.source, token.span.end, token.span.end)
     try:
         reader.feed("NEWLINE")
     except UnexpectedToken:
@@ -115,7 +112,18 @@ def _feed(reader: Reader, tokens: list[Token]) -> int | None:
     return None
 
 
-def _type_here(reader: Reader, tokens: list[Token], k: int) -> str:
+def feed_token(reader: Reader, tokens: list[Token], k: int) -> bool:
+    """Feed one token of a line; False where it does not fit."""
+    token = tokens[k]
+    try:
+        reader.feed(type_here(reader, tokens, k), token.text, token.span)
+    except UnexpectedToken:
+        return False
+    reader.at = Span(token.span.source, token.span.end, token.span.end)
+    return True
+
+
+def type_here(reader: Reader, tokens: list[Token], k: int) -> str:
     """A soft keyword is one where the grammar expects it, unless it begins a statement as a name does."""
     token = tokens[k]
     keyword = vocabulary().words.get(token.text)
@@ -132,7 +140,7 @@ def _failure(before: Reader, tokens: list[Token], failed: int) -> Failure:
     context = frozenset(reader.automaton.accepts())
     types = []
     for k, token in enumerate(tokens[:failed]):
-        types.append(_type_here(reader, tokens, k))
+        types.append(type_here(reader, tokens, k))
         reader.feed(types[-1], token.text, token.span)
     types.extend(token.type for token in tokens[failed:])
     return Failure(tokens, tuple(types), failed, frozenset(reader.automaton.accepts()), context)

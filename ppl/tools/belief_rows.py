@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from ppl.results.numbers import number, percent
 
 if TYPE_CHECKING:
     from ppl.results.belief import Belief
@@ -149,16 +150,3 @@ def _range(belief: Belief, hidden: np.ndarray) -> str:
     if mean.shape[: hidden.ndim] == hidden.shape:
         mean = mean[~hidden]
     return f"{number(mean.min())} to {number(mean.max())}"
-
-
-# ------------------------------------------------------------------ numbers
-def number(value: float | np.ndarray, against: float = 0.0, digits: int = 4) -> str:
-    """So many significant digits and a true minus sign; 0 for what is nothing against a scale."""
-    shown = float(value)
-    if math.isnan(shown):
-        return "—"
-    return f"{0.0 if abs(shown) < 1e-6 * against else shown:.{digits}g}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    return f"{100 * share:.3g} %" if share < 0.9995 or share == 1 else "> 99.9 %"

@@ -26,6 +26,7 @@ COMMANDS = {
     "test": "ppl.tools.test_command",
     "new": "ppl.tools.library_commands",
     "models": "ppl.tools.library_commands",
+    "server": "ppl.tools.server_command",
 }
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
-from ppl.tools.belief_rows import FULL, SHORTENED, Labels, Row, belief_rows, number, probabilities
+from ppl.results.numbers import number
+from ppl.tools.belief_rows import FULL, SHORTENED, Labels, Row, belief_rows, probabilities
 
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior

@@ -33,7 +33,12 @@ PRIOR_DRAWS = 1000
 @click.option("--iterations", type=click.IntRange(min=1), help="At most so many sweeps.")
 @click.option("--tolerance", type=click.FloatRange(min=0), help="Relative change of the bound at which it has converged.")
 @click.option("--restarts", type=click.IntRange(min=1), help="So many starts, of which the best is kept.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Also write posterior.json, summary.txt and graph.svg there.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Also write posterior.json, summary.txt and graph.svg there; of an agent that acts trace.json and summary.txt.",
+)
 @click.option("--steps", type=click.IntRange(min=1), metavar="N", help="Of an agent: act for N steps.")
 @click.option("--where", multiple=True, type=Setting(), help="Of an agent's world: the value of a state.")
 @format_option

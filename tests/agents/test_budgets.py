@@ -124,3 +124,15 @@ def test_a_wrong_budget_says_why(old: str, new: str, message: str) -> None:
             ),
             r=R,
         )
+
+
+def test_the_table_of_a_run_tells_what_the_taken_actions_are_worth() -> None:
+    """Under a budget the best plan without it is not what happens: the number shown is G of the actions beside it."""
+    from ppl.agents.step_table import step_table
+
+    trace = ppl.parse(ALLOCATION).run(steps=1, r=R)
+    plan = trace.plan(0)
+    taken = plan.policies.index([plan.action])
+    shown = float(dict(zip(*step_table(trace), strict=True))["expected free energy"].replace("−", "-"))
+    assert plan.G[taken] > plan.G.min() + 1e-3
+    assert shown == pytest.approx(plan.G[taken], rel=1e-3)

@@ -193,13 +193,35 @@ def test_what_does_not_fit_says_so() -> None:
 def test_a_trace_goes_to_xarray_with_its_labels() -> None:
     trace = ppl.load(MODELS / "tmaze.aim").run(steps=3, episodes=2, where={"side": "left_good"}, validity=1)
     data = trace.to_xarray()
-    assert dict(data.sizes) == {"episode": 2, "step": 3, "member of place": 4, "member of side": 2}
+    assert dict(data.sizes) == {"episode": 2, "step": 3, "member of place": 4, "member of side": 2, "policy": 4}
     assert data["go"].sel(step=0).values.tolist() == ["cue", "cue"]
     assert (data["side (true)"] == "left_good").all()
     assert (data["belief side"].sel({"member of side": "left_good", "step": 1}) == 1).all()
     np.testing.assert_allclose(data["free_energy"].sel(step=1), np.log(2))
     assert "reward" not in data
     assert "reward" in ppl.load(MODELS / "tmaze.aim").run(Maze("left"), steps=2).to_xarray()
+
+
+def test_plans_and_what_was_learnt_go_to_xarray_too() -> None:
+    trace = ppl.load(MODELS / "bandit.aim").run(steps=3, episodes=2, like=2, precision=4)
+    data = trace.to_xarray()
+    assert data["G"].dims == data["probability"].dims == ("episode", "step", "policy")
+    np.testing.assert_allclose(data["G"], trace.G)
+    np.testing.assert_allclose(data["probability"].sum("policy"), 1)
+    best = data["policy"].values[np.argmax(data["probability"].sel(step=0, episode=0).values)]
+    assert best.split()[0] == trace.actions["pull"][0, 0]
+    beliefs = trace.beliefs_at(2, 1)["p"].params
+    last = data["counts p"].sel(step=2, episode=1)
+    assert last.sizes["axis 0 of p"] == 2 and last["axis 0 of p"].values.tolist() == ["a", "b"]
+    for name in ("a", "b"):
+        np.testing.assert_allclose(last.sel({"count of p": name}), beliefs[name])
+
+
+def test_an_episode_that_there_is_not_is_not_drawn() -> None:
+    trace = ppl.load(MODELS / "tmaze.aim").run(steps=1, episodes=2)
+    for episode in (2, -1):
+        with pytest.raises(ValueError, match=f"no episode {episode}: the trace has 2"):
+            trace.plot(episode=episode)
 
 
 def test_a_trace_is_drawn() -> None:

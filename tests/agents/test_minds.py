@@ -172,3 +172,11 @@ def test_a_plate_of_another_length_is_not_passed_over() -> None:
 def test_a_record_holds_no_hidden_state() -> None:
     with pytest.raises(ppl.AimError, match=r"AIM0413\]: `gear` is a state"):
         ppl.parse(GEARS).replay(seen=[1, 2], gear=[1, 2], shift=[2, 2])
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5])
+def test_a_seed_is_a_whole_number(seed) -> None:
+    agent = ppl.parse(TMAZE)
+    for start in (agent.start, lambda seed: agent.run(steps=1, seed=seed)):
+        with pytest.raises(ValueError, match="a seed is a whole number, 0 or more"):
+            start(seed=seed)

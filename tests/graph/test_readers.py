@@ -100,6 +100,16 @@ def test_cells_that_say_that_nothing_was_measured_are_missing(tmp_path, cell):
     np.testing.assert_array_equal(data.values["y"], [1, np.nan, 0])
 
 
+@pytest.mark.parametrize("ends", ["{}", "\n{}", "{}\n\n"])
+def test_a_blank_line_of_a_single_column_is_missing(tmp_path, ends):
+    """What follows keeps its place in time; around the table blank lines are nothing, nor are they between rows of several columns."""
+    path = tmp_path / "data.csv"
+    path.write_text(ends.format("x\n1\n\n\n4\n"))
+    np.testing.assert_array_equal(read(path).values["x"], [1, np.nan, np.nan, 4])
+    path.write_text(ends.format("x,y\n1,2\n\n3,4\n"))
+    np.testing.assert_array_equal(read(path).values["x"], [1, 3])
+
+
 def test_a_text_among_the_numbers_of_a_table_is_named_with_its_row(tmp_path):
     coin = ppl.parse("model coin:\n    for n in N:\n        x[n] ~ Bernoulli(0.5)\n")
     path = tmp_path / "na.csv"
@@ -107,7 +117,7 @@ def test_a_text_among_the_numbers_of_a_table_is_named_with_its_row(tmp_path):
     with pytest.raises(AimError) as caught:
         coin.bind(str(path))
     (diagnostic,) = caught.value.diagnostics
-    assert diagnostic.message == "x[3] in row 6 is the text `?`, but a number is expected"
+    assert diagnostic.message == "x[4] in row 6 is the text `?`, but a number is expected"
     assert "empty" in diagnostic.hint
 
 

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from checking import checked, codes, typed
+
+from ppl import AimError, load
 
 WELL_ORDERED = {
     "a chain": "z[0] ~ Normal(0, 1)\n    for t in 1..T: z[t] ~ Normal(z[t - 1], 1)",
@@ -106,6 +110,16 @@ def test_an_error_in_an_imported_file_shows_its_place_there() -> None:
     (found,) = findings.errors
     assert found.code == "AIM0301"
     assert found.span is not None and found.span.source.name == "basics.aim"
+
+
+def test_an_import_that_is_no_text_is_an_error_at_its_line(tmp_path: Path) -> None:
+    (tmp_path / "latin.aim").write_bytes("# käse\nmodel k:\n    x ~ Normal(0, 1)\n".encode("latin-1"))
+    path = tmp_path / "main.aim"
+    path.write_text("from latin import k\n")
+    with pytest.raises(AimError) as caught:
+        load(path)
+    (found,) = caught.value.diagnostics
+    assert found.code == "AIM0886" and found.span is not None and found.span.text == "latin"
 
 
 def test_files_that_import_each_other_are_an_error() -> None:

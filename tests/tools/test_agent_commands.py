@@ -104,3 +104,48 @@ def test_a_trace_keeps_its_numbers_in_json(capsys: pytest.CaptureFixture[str]) -
     counts = np.array(told["beliefs"]["yields"]["params"]["concentration"])
     assert counts.sum() == 11
     np.testing.assert_allclose(told["beliefs"]["yields"]["mean"], counts / counts.sum(axis=1, keepdims=True))
+
+
+# ------------------------------------------------------------------ the file's own line
+OWN = """agent walker(pull = 0.5):
+    state place: {left, right} ~ Categorical([0.5, 0.5])
+    action go: {left, right}
+    next place = go
+    observe seen: {left, right} = place
+    prefer seen ~ {left: 1 - pull, right: pull}
+    plan go by efe(horizon = 1)
+
+run walker(pull = 0.9) for 2 steps where place = right
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "seen"),
+    [
+        ((), ["right", "right"]),
+        (("--where", "place=left"), ["left", "right"]),
+        (("--steps", "3"), ["right", "right", "right"]),
+        (("--set", "pull=0.2"), ["right", "left"]),
+        (("walker", "--set", "pull=0.2", "--steps", "1", "--where", "place=left"), ["left"]),
+    ],
+)
+def test_what_is_given_replaces_that_part_of_the_run_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, words: tuple[str, ...], seen: list[str]
+) -> None:
+    path = tmp_path / "walker.aim"
+    path.write_text(OWN)
+    told = json.loads("\n".join(printed(capsys, "run", str(path), *words, "--format", "json")))
+    assert [step["observations"]["seen"] for step in told["steps"]] == seen
+    (said,) = [line for line in printed(capsys, "run", str(path), *words) if "`run` line" in line]
+    assert said.endswith("but for what is given") == bool(words)
+
+
+def test_help_says_what_is_written_of_an_agent(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "trace.json" in " ".join(printed(capsys, "run", "--help"))
+
+
+def test_a_state_at_a_step_is_expected_by_its_probability() -> None:
+    text = OWN + '\ntest "where":\n    run walker for 1 steps\n    expect place[0] ~ Categorical([1, 0])\n'
+    file = check_source(SourceText("<text>", text), None)
+    (message,) = run_test(file.typed.tests[0], file.perform).messages
+    assert "AIM0803" in message and "expect probability(place[0] == …) = …" in message
