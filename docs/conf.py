@@ -30,7 +30,8 @@ autodoc_member_order = "bysource"
 
 def fill(app: Sphinx, page: str, content: list[str]) -> None:
     """What code knows already is written into a page where it says so."""
-    content[0] = pages_from_code.filled(content[0])
+    folder = Path(app.env.doc2path(page)).parent
+    content[0] = pages_from_code.without_folders(pages_from_code.filled(content[0]), folder)
 
 
 def plain_docstring(app: Sphinx, what: str, name: str, value: object, options: object, lines: list[str]) -> None:

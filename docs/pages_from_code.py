@@ -33,6 +33,11 @@ def filled(page: str) -> str:
     return PLACE.sub(lambda place: PARTS[place[1]](), page)
 
 
+def without_folders(page: str, folder: Path) -> str:
+    """Links to folders lead somewhere in the repository alone: here their text stays."""
+    return re.sub(r"\[([^\]]+)\]\(([^)#:]+)\)", lambda link: link[1] if (folder / link[2]).is_dir() else link[0], page)
+
+
 def as_restructured(line: str) -> str:
     """A line of a docstring, in which single backticks stand around code and a star is a star."""
     parts = re.split(r"`([^`]*)`", line)
