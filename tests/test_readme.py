@@ -1,79 +1,106 @@
-"""What the README and the pages of `docs` show runs and prints what they say; the two commands of the README are the ones that are used."""
+"""What the README and the pages of `docs` show runs and prints what they say; the two commands of the README are the ones that are used.
+
+The blocks of a page are done from the top, in a folder of the page's own. A program whose first line is `# NAME.aim` is a file there, and a text
+that begins with `$ cat FILE` makes another; a text right below Python is what it prints; one that begins with `$ ppl` is a command with
+what it prints.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import shlex
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-import click
 import pytest
 
-from ppl.api import Model, check_source, load_file
+from ppl.api import check_source
 from ppl.engines.checks import run_test
 from ppl.source.text import SourceText
 from ppl.tools.command_line import COMMANDS, status
-from ppl.tools.posterior_text import posterior_text
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 README = PAGES[0].read_text(encoding="utf-8")
 SET_UP = [line for line in README.splitlines() if line.startswith("python3 ")]
+BLOCK = re.compile(r"^```(aim|python|text)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TIMES = re.compile(r"(?: ·)?\s+[\d.]+ s(?: after [\d.]+ s of compiling)?$", re.MULTILINE)
+RUNNING = [page for page in PAGES if BLOCK.search(page.read_text(encoding="utf-8"))]
 
 
-def blocks(language: str, text: str = README) -> list[str]:
-    """The code blocks of a page in this language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT)).removesuffix(".md")
 
 
-def snippets(text: str) -> list[tuple[str, str]]:
-    """The Python of a page, block by block, with what is said to be printed: a text that follows at once."""
-    return re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(?!\$)(.*?)^```)?", text, re.MULTILINE | re.DOTALL)
+def words(text: str) -> list[str]:
+    """What is compared: neither times nor layout."""
+    return TIMES.sub("", text.rstrip()).split()
 
 
-def pages(language: str) -> list[Path]:
-    return [page for page in PAGES if blocks(language, page.read_text(encoding="utf-8"))]
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a reader, who has the standard library at hand."""
+    os.symlink(ROOT / "models", tmp_path / "models", target_is_directory=True)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
-@pytest.mark.parametrize("page", pages("aim"), ids=lambda page: page.stem)
-def test_programs_check_fit_and_hold(page: Path) -> None:
-    for text in blocks("aim", page.read_text(encoding="utf-8")):
-        file = check_source(SourceText(page.name, text), None)
-        assert file.typed.tests
-        for line in file.typed.fits:
-            assert file.fit_line(line).converged
-        for test in file.typed.tests:
-            assert not run_test(test, file.perform).messages
-
-
-@pytest.mark.parametrize("page", pages("python"), ids=lambda page: page.stem)
-def test_python_runs_and_prints_what_is_said(page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
+@pytest.mark.parametrize("page", RUNNING, ids=name_of)
+def test_what_a_page_shows_runs_and_prints_what_it_says(page: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, object] = {}
-    for code, said in snippets(page.read_text(encoding="utf-8")):
-        exec(compile(code, page.name, "exec"), names)
-        printed = capsys.readouterr().out
-        assert not said or printed.split() == said.split()
-        assert bool(printed) == ("print(" in code)
-    assert any(isinstance(value, Model) for value in names.values())
+    shown = page.read_text(encoding="utf-8")
+    printed, end = "", 0
+    for block in BLOCK.finditer(shown):
+        language, text = block.groups()
+        match language:
+            case "aim":
+                run_program(page, text, folder)
+            case "python":
+                exec(compile(text, page.name, "exec"), names)
+                printed = capsys.readouterr().out
+                assert bool(printed) == ("print(" in text)
+            case _ if text.startswith("$ "):
+                for command, said in commands(text):
+                    run_command(command, said, folder, capsys)
+            case _ if printed and not shown[end : block.start()].strip():
+                assert words(printed) == words(text)
+        end = block.end()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_commands_print_what_is_said(page: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    for shown in blocks("text", page.read_text(encoding="utf-8")):
-        if shown.startswith("$ ppl "):
-            command, _, said = shown.partition("\n")
-            assert status(command.split()[2:]) == 0
-            assert capsys.readouterr().out.split() == said.split()
+def run_program(page: Path, text: str, folder: Path) -> None:
+    """A program is right, its `fit` lines converge, and its tests hold."""
+    named = re.match(r"# ([\w.]+\.aim)\n", text)
+    if named:
+        (folder / named[1]).write_text(text, encoding="utf-8")
+    file = check_source(SourceText(page.name, text), folder)
+    for line in file.typed.fits:
+        assert file.fit_line(line).converged
+    for test in file.typed.tests:
+        assert not run_test(test, file.perform).messages
 
 
-def test_the_posterior_that_is_explained_is_what_is_printed() -> None:
-    (shown,) = (text for text in blocks("text") if not text.startswith("$"))
-    file = load_file(ROOT / "models" / "regression" / "linear_regression.aim")
-    printed = click.unstyle(posterior_text(file.fit_line(file.typed.fits[0])))
-    timed = re.compile(r" · [^·]* of compiling$| · [^·]* s$", re.MULTILINE)
-    assert timed.sub("", shown).split() == timed.sub("", printed).split()
+def commands(text: str) -> Iterator[tuple[list[str], str]]:
+    """Each command of a text, with what it prints."""
+    for part in re.split(r"^\$ ", text, flags=re.MULTILINE)[1:]:
+        command, _, said = part.partition("\n")
+        yield shlex.split(command), said
+
+
+def run_command(command: list[str], said: str, folder: Path, capsys: pytest.CaptureFixture[Any]) -> None:
+    capsys.readouterr()
+    match command:
+        case ["cat", name]:
+            (folder / name).write_text(said, encoding="utf-8")
+        case ["ppl", *arguments]:
+            wrong = "error[" in said
+            assert status(arguments) == int(wrong)
+            printed = capsys.readouterr()
+            assert words(printed.err if wrong else printed.out) == words(said)
+        case _:
+            pytest.fail(f"nobody runs {command}")
 
 
 def test_the_two_commands_set_up_everything_in_one_line_each() -> None:

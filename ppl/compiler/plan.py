@@ -48,7 +48,7 @@ class Plan:
     blocks: tuple[Block, ...]
     engine: str
     exact: bool
-    options: dict[str, float | bool | str]
+    options: dict[str, float | bool]
     branches: tuple[str, ...] = ()  # discrete variables whose states are summed over, each state with a plan of its own
     integrated: str = ""  # `branches` is one number instead, which is integrated over: "real", "positive" or "unit"
     source: BoundModel | None = field(default=None, repr=False)  # the user's own model, where `bound` is rewritten

@@ -62,7 +62,7 @@ def rewriting(statement: typed.TypedStatement, bound: BoundModel) -> Rewritten |
     """What stands in the place of a statement; None where no rule knows it."""
     if not isinstance(statement, RandomStatement) or not isinstance(statement.distribution, DistributionCall):
         return None
-    rule = _RULES.get(statement.distribution.name)
+    rule = RULES.get(statement.distribution.name)
     return rule(Site(statement, statement.distribution, bound)) if rule else None
 
 
@@ -222,7 +222,7 @@ def _chosen(site: Site, index: TypedExpression, values: list[TypedExpression]) -
     return typed.Select((index,), arms, span=site.call.span, type=values[0].type)
 
 
-_RULES: Mapping[str, Callable[[Site], Rewritten | None]] = {
+RULES: Mapping[str, Callable[[Site], Rewritten | None]] = {
     "StudentT": _student_t,
     "Cauchy": _cauchy,
     "Laplace": _laplace,

@@ -195,8 +195,9 @@ def expect_belief(item: tree.Expect, meaning: BeliefMeaning) -> list[str]:
 
 def _wanted(item: tree.Expect, belief: Belief, lookup: BeliefMeaning) -> tuple[str, dict[str, Any]]:
     """The family that is expected and its parameters as results report them, whatever parametrisation was written."""
-    if isinstance(item.value, tree.TableLiteral):
-        weights = {str(compute(e.key, lambda _: None)): float(compute(e.value, lookup)) for e in item.value.entries}
+    table = _table(item.value)
+    if table is not None:
+        weights = {str(compute(e.key, lambda _: None)): float(compute(e.value, lookup)) for e in table.entries}
         members = belief.members or tuple(map(str, range(np.shape(belief.params.get("p", [0]))[-1])))
         return "Categorical", {"p": np.array([weights.get(m, 0.0) for m in members])}
     if not isinstance(item.value, tree.Call) or DISTRIBUTIONS[item.value.function.name].implementation is None:
@@ -212,6 +213,13 @@ def _wanted(item: tree.Expect, belief: Belief, lookup: BeliefMeaning) -> tuple[s
             value = apply_known(function, [value, *(known(o) for o in others)])
         canonical[target] = value.data
     return kind.family, kind.reported(**canonical)
+
+
+def _table(written: tree.Expression | None) -> tree.TableLiteral | None:
+    """`{wet: 0.4, dry: 0.6}`, alone or in `Categorical(…)`."""
+    if isinstance(written, tree.Call) and written.function.name == "Categorical" and len(written.arguments) == 1:
+        written = written.arguments[0].value
+    return written if isinstance(written, tree.TableLiteral) else None
 
 
 def compare(item: tree.Expect, what: str, got: np.ndarray, wanted: np.ndarray, within: float | None) -> list[str]:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
+from ppl.catalogue.engines import ENGINES
 from ppl.compiler.augmentation import update_weighted
 from ppl.compiler.blocks import Block
 from ppl.compiler.kinds import kind_of
@@ -34,8 +35,7 @@ from ppl.engines.vmp import REMEMBERED, Run, compiler_options
 from ppl.results.belief import Belief
 from ppl.results.diagnostics import rhat
 
-SETTINGS: Mapping[str, Any] = {"warmup": 500, "draws": 1000, "chains": 4, "thin": 1}
-COMMON = ("seed", "progress")  # options of every engine, which are told elsewhere
+SETTINGS = ENGINES["gibbs"].defaults
 MOST_KEPT = 125_000_000  # numbers: a gigabyte
 FEWEST = 100  # draws of a chain that are worth to be kept
 LARGEST_RHAT = 1.01
@@ -106,8 +106,7 @@ def _compiled_once(program: Program, turns: Mapping[str, np.ndarray], labels: di
 
 def settings(plan: Plan, iterations: int | None) -> Options:
     """The options of the file, or the defaults; `iterations` asks for so many draws of a chain. Raises AimError."""
-    given = {k: v for k, v in plan.options.items() if k not in COMMON}
-    return options_of("gibbs", SETTINGS, given | ({} if iterations is None else {"draws": iterations}), None)
+    return options_of("gibbs", SETTINGS, plan.options | ({} if iterations is None else {"draws": iterations}), None)
 
 
 def _length(plan: Plan, options: Options) -> tuple[Length, str]:

@@ -8,10 +8,12 @@ from ppl.arrays.streams import stream
 from ppl.compiler.energies import energy_value, ready_factor
 from ppl.compiler.lowering import lower_statement
 from ppl.compiler.plan import deterministic_definitions, random_statements
+from ppl.compiler.potentials import lower_potential
 from ppl.compiler.ready import Layout
 from ppl.engines.draws import drawn_variable
 from ppl.engines.forward import draw_fresh, evaluator_of
 from ppl.engines.precision import with_precision
+from ppl.engines.settled import has_factor, known_log_density
 from ppl.graph.bound import BoundModel
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -28,7 +30,7 @@ def prior_draws(bound: BoundModel, draws: int, *, seed: int) -> dict[str, np.nda
 
 
 def log_joint(bound: BoundModel) -> float:
-    """log p of all random variables at the values given, in nats. Raises AimError where one has none."""
+    """log p of all random variables at the values given, with what `factor` adds, in nats. Raises AimError where one has none."""
     model = bound.model
     statements = random_statements(model)
     absent = [s.variable for s in statements if s.variable not in bound.values or not np.all(bound.observed[s.variable])]
@@ -36,8 +38,8 @@ def log_joint(bound: BoundModel) -> float:
         raise AimError([Diagnostic("AIM0806", f"the log joint needs a value of `{absent[0]}`", None, "give every random variable")])
     definitions = deterministic_definitions(model)
     layout, energy = Layout({}, {}), with_precision(np.float64, energy_value)
-    total = 0.0
-    for statement in statements:
-        for one in lower_statement(statement, bound, {}, definitions):
-            total += float(energy(ready_factor(one, layout), {}, layout))
+    total = sum(known_log_density(s, bound, definitions) for s in statements if not has_factor(s))
+    lowered = [one for s in statements if has_factor(s) for one in lower_statement(s, bound, {}, definitions)]
+    lowered += [one for potential in model.potentials for one in lower_potential(potential, bound, {}, definitions)]
+    total += sum(float(energy(ready_factor(one, layout), {}, layout)) for one in lowered)
     return -np.inf if total < -1e29 else total

@@ -31,7 +31,7 @@ def settled(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
         if not isinstance(statement, typed.RandomStatement) or not _is_settled(statement, bound, definitions):
             statements.append(statement)
             continue
-        number = typed.Constant(_log_density(statement, bound, definitions), span=statement.span, type=typed.ValueType())
+        number = typed.Constant(known_log_density(statement, bound, definitions), span=statement.span, type=typed.ValueType())
         potentials.append(typed.Potential((), number, span=statement.span))
         reasons.append(f"`{statement.variable}` and all that it depends on are known: its density is a number")
     if not reasons:
@@ -46,7 +46,7 @@ def _is_settled(statement: typed.RandomStatement, bound: BoundModel, definitions
     call = statement.distribution
     if any(True for _ in inside(call, typed.NetworkCall)):
         return False
-    if isinstance(call, typed.DistributionCall) and DISTRIBUTIONS[call.name].implementation is not None and not left_over(statement):
+    if has_factor(statement):
         return False
     if rewriting(statement, bound) is not None:
         return False
@@ -54,7 +54,13 @@ def _is_settled(statement: typed.RandomStatement, bound: BoundModel, definitions
     return all(n in bound.values and bool(np.all(bound.observed[n])) for n in random - set(definitions))
 
 
-def _log_density(statement: typed.RandomStatement, bound: BoundModel, definitions: Definitions) -> float:
+def has_factor(statement: typed.RandomStatement) -> bool:
+    """Whether a statement has a factor as it stands."""
+    call = statement.distribution
+    return isinstance(call, typed.DistributionCall) and DISTRIBUTIONS[call.name].implementation is not None and not left_over(statement)
+
+
+def known_log_density(statement: typed.RandomStatement, bound: BoundModel, definitions: Definitions) -> float:
     """The sum over the members, nats."""
     evaluator = LatentEvaluator(bound, {}, definitions)
     loops = evaluator.loops_of(statement)

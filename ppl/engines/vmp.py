@@ -17,14 +17,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
+from ppl.catalogue.engines import ENGINES
 from ppl.compiler.discrete_chains import DiscreteChain
 from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
 from ppl.engines.starts import checked_start, starting_points
 
-TOLERANCE = 1e-10
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
-ITERATIONS = 1000
 BETWEEN_REPORTS = 25
 SMALL, MEDIUM = 50_000, 500_000  # numbers
 ONCE = 20  # times as many for what runs once
@@ -58,15 +57,15 @@ def run_vmp(
     progress: Progress | None = None,
 ) -> Run:
     """Fits the plan. `start` gives states of discrete blocks to begin from, by name, instead of drawn ones."""
-    options = plan.options
-    limit = int(iterations or options.get("iterations", ITERATIONS))
+    options = {**ENGINES["vmp"].defaults, **plan.options}
+    limit = int(iterations or options["iterations"])
     if plan.exact:  # a chain's log-determinant is seen best from its own optimum
         limit = 2 if any(b.chain is not None for b in plan.blocks) else 1
-    small = float(tolerance if tolerance is not None else options.get("tolerance", TOLERANCE))
+    small = float(tolerance if tolerance is not None else options["tolerance"])
     if np.dtype(dtype) == np.float32:
         small = max(small, 1e-6)
-    asked = int(restarts or options.get("restarts", 1))
-    damping = float(options.get("damping", 0.0))
+    asked = int(restarts or options["restarts"])
+    damping = float(options["damping"])
     program = make_program(plan.latents, plan.blocks, plan.factors, damping=damping, dtype=dtype, expansions=plan.expansions)
     rng = stream(seed, "starts")
     starts = 1 if plan.exact else asked

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,8 +25,16 @@ def loo(pointwise: Mapping[str, Pointwise], chains: int) -> Any:
     """Of all observed variables together; Vehtari, Gelman & Gabry (2017). Independent draws have the relative efficiency 1."""
     az = needs("arviz", "arviz")
     likelihoods = _likelihoods(pointwise, chains)
+    values = likelihoods.log_likelihood["observations"].values
+    same = values.max(axis=(0, 1)) == values.min(axis=(0, 1))  # whatever is drawn: left out or not, nothing is to be weighed
     efficiency = _relative_efficiency(az, likelihoods) if chains else 1.0
-    return az.loo(likelihoods, pointwise=True, reff=efficiency)
+    with warnings.catch_warnings():
+        if same.all():
+            warnings.simplefilter("ignore")
+        found = az.loo(likelihoods, pointwise=True, reff=efficiency)
+    found["pareto_k"] = found["pareto_k"].where(~same, 0.0)
+    found["warning"] = bool(np.any((found["pareto_k"] > found["good_k"]) & ~same))
+    return found
 
 
 def loo_of_weighed(pointwise: Mapping[str, Pointwise], log_weights: np.ndarray) -> Any:
@@ -57,6 +66,8 @@ def _likelihoods(pointwise: Mapping[str, Pointwise], chains: int) -> Any:
     seen = together[:, ~np.isnan(together).any(axis=0)]
     if not seen.shape[1]:
         raise AimError([Diagnostic("AIM0808", "nothing was observed that a likelihood could be of", None, "fit the model to data")])
+    if len(seen) == 1:  # of a model without latent variables, and ArviZ asks for more
+        seen = np.repeat(seen, 2, axis=0)
     return az.from_dict(log_likelihood={"observations": seen.reshape(max(chains, 1), -1, seen.shape[1])})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.catalogue.engines import ENGINES, Engine
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.networks import network
 from ppl.semantics.references import network_call
@@ -27,17 +28,6 @@ from ppl.source.diagnostics import Findings, Related, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
-_COMMON = ("seed", "progress")
-_ITERATED = (*_COMMON, "iterations", "tolerance", "restarts")
-ENGINE_OPTIONS: dict[str, tuple[str, ...]] = {
-    "exact": _COMMON,
-    "vmp": (*_ITERATED, "damping", "expansion"),
-    "laplace": _ITERATED,
-    "svi": (*_ITERATED, "steps", "batch", "learning_rate", "delay", "forgetting", "draws", "guide"),
-    "nuts": (*_COMMON, "draws", "warmup", "chains", "target_accept", "max_tree_depth"),
-    "gibbs": (*_COMMON, "draws", "warmup", "chains", "thin"),
-}
-
 
 @dataclass
 class _Block:
@@ -50,7 +40,7 @@ class _Block:
     form_places: dict[str, Span] = field(default_factory=dict)
     amortised: list[Amortisation] = field(default_factory=list)
     use: tree.Use | None = None
-    options: dict[str, float | bool | str] = field(default_factory=dict)
+    options: dict[str, float | bool] = field(default_factory=dict)
 
 
 def attach(file: tree.File, models: dict[str, TypedModel], names: FileNames, findings: Findings) -> dict[str, TypedModel]:
@@ -221,27 +211,27 @@ def _use(part: tree.Use, said: _Block, findings: Findings) -> None:
         findings.error("AIM0509", "an approximation uses one engine", part.span, related=(Related(said.use.span, "the first"),))
         return
     said.use = part
-    known = ENGINE_OPTIONS.get(part.engine)
-    if known is None:
-        hint = did_you_mean(part.engine, ENGINE_OPTIONS) or f"engines are {', '.join(ENGINE_OPTIONS)}"
+    engine = ENGINES.get(part.engine)
+    if engine is None:
+        hint = did_you_mean(part.engine, ENGINES) or f"engines are {', '.join(ENGINES)}"
         findings.error("AIM0504", f"unknown engine `{part.engine}`", word_span(part.span, f" {part.engine}", 1), hint)
         return
     for argument in part.arguments:
-        _option(argument, part, known, said, findings)
+        _option(argument, engine, said, findings)
 
 
-def _option(argument: tree.Argument, part: tree.Use, known: tuple[str, ...], said: _Block, findings: Findings) -> None:
+def _option(argument: tree.Argument, engine: Engine, said: _Block, findings: Findings) -> None:
     place = argument.name_span or argument.span
-    if argument.name is None or argument.name not in known:
-        shown = argument.name or argument.span.text
-        hint = did_you_mean(shown, known) or f"its options are {', '.join(known)}"
-        findings.error("AIM0505", f"`{part.engine}` has no option `{shown}`", place, hint)
+    if argument.name is None or argument.name not in engine.option:
+        shown, known = argument.name or argument.span.text, ", ".join(engine.option)
+        hint = did_you_mean(shown, engine.option) or (f"its options are {known}" if known else "it has none")
+        findings.error("AIM0505", f"`{engine.name}` has no option `{shown}`", place, hint)
         return
     if argument.name in said.options:
         findings.error("AIM0505", f"the option `{argument.name}` is given twice", place)
         return
     value = _option_value(argument.value)
-    rule = _broken_option(argument.name, value)
+    rule = engine.option[argument.name].broken(value)
     if rule is not None:
         findings.error("AIM0505", f"`{argument.name}` must be {rule}", argument.value.span)
         return
@@ -249,32 +239,10 @@ def _option(argument: tree.Argument, part: tree.Use, known: tuple[str, ...], sai
     said.options[argument.name] = value
 
 
-def _option_value(written: tree.Expression) -> float | bool | str | None:
+def _option_value(written: tree.Expression) -> float | bool | None:
     match written:
-        case tree.Number() | tree.Truth() | tree.Text():
+        case tree.Number() | tree.Truth():
             return written.value
-        case tree.Name(name=name):
-            return name
         case tree.Unary(operator="-", operand=tree.Number() as number):
             return -number.value
     return None
-
-
-_COUNTS = ("restarts", "iterations", "steps", "batch", "draws", "warmup", "chains", "thin", "max_tree_depth")
-
-
-def _broken_option(name: str, value: float | bool | str | None) -> str | None:
-    """What the value of an option must be, where this one is not."""
-    if name == "guide":
-        return None if isinstance(value, str) else "a name"
-    if name in ("progress", "expansion"):
-        return None if isinstance(value, bool) else "true or false"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return "a number"
-    if name in _COUNTS and (value < 1 or not isinstance(value, int)):
-        return "a whole number, 1 or more"
-    if name == "damping" and not 0 <= value < 1:
-        return "0 or more, and less than 1"
-    if name == "seed" and (value < 0 or not isinstance(value, int)):
-        return "a whole number, 0 or more"
-    return "0 or positive" if value < 0 else None

@@ -274,7 +274,7 @@ class Approximation:
     blocks: tuple[tuple[str, ...], ...]
     separate: tuple[str, ...]  # variables written with an index, q(a[n]): factorised over the plate
     engine: str | None
-    options: dict[str, float | bool | str] = field(hash=False)
+    options: dict[str, float | bool] = field(hash=False)
     span: Span = field(compare=False, repr=False, kw_only=True)
     engine_span: Span | None = field(default=None, compare=False, repr=False)
     forms: dict[str, str] = field(default_factory=dict, hash=False)

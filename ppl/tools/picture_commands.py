@@ -47,7 +47,9 @@ def graph(file: str, name: str | None, out: Path | None, data: tuple[str, ...], 
 @file_argument
 @data_option
 @set_option
-@click.option("--engine", metavar="ENGINE", help="exact or vmp, instead of what the file or the compiler chooses.")
+@click.option(
+    "--engine", metavar="ENGINE", help="One of exact, vmp, gibbs, nuts, svi, laplace, instead of what the file or the compiler chooses."
+)
 @click.option("--approximation", metavar="LABEL", help="The `approximate` block with this label.")
 @click.option("--stage", type=click.Choice(STAGES), default="plan", show_default=True, help="How far along the way.")
 def explain(

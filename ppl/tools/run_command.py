@@ -27,7 +27,9 @@ PRIOR_DRAWS = 1000
 @file_argument
 @data_option
 @set_option
-@click.option("--engine", metavar="ENGINE", help="exact or vmp, instead of what the file or the compiler chooses.")
+@click.option(
+    "--engine", metavar="ENGINE", help="One of exact, vmp, gibbs, nuts, svi, laplace, instead of what the file or the compiler chooses."
+)
 @click.option("--approximation", metavar="LABEL", help="The `approximate` block with this label.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="For random starts and draws.")
 @click.option("--iterations", type=click.IntRange(min=1), help="At most so many sweeps.")

@@ -121,6 +121,29 @@ DENSITIES: dict[str, tuple[str, dict[str, Any], Callable[[], Any]]] = {
             + stats.norm.logpdf(1.0, 1.2, 0.7**0.5)
         ),
     ),
+    "without factors": (
+        "s ~ HalfStudentT(3, 2)\nl ~ LogNormal(0, 1)\nfor n in N: y[n] ~ StudentT(4, l, s)\n"
+        "z ~ Mixture([0.2, 0.8], [Normal(0, 1), Normal(3, 1)])\nu ~ Truncated(Normal(0, 1), 0, inf)",
+        {"s": 1.3, "l": 0.6, "y": Y, "z": 1.0, "u": 0.4},
+        lambda: (
+            np.log(2.0)
+            + stats.t.logpdf(1.3, 3, scale=2)
+            + stats.lognorm.logpdf(0.6, 1)
+            + stats.t.logpdf(Y, 4, 0.6, 1.3).sum()
+            + np.logaddexp(np.log(0.2) + stats.norm.logpdf(1.0), np.log(0.8) + stats.norm.logpdf(1.0, 3))
+            + stats.halfnorm.logpdf(0.4)
+        ),
+    ),
+    "choices": (
+        "z ~ Bernoulli(0.3)\nfor n in N:\n    y[n] ~ match z:\n        1 -> Normal(0, 1)\n        0 -> Laplace(0, 2)",
+        {"z": 0, "y": Y},
+        lambda: np.log(0.7) + stats.laplace.logpdf(Y, 0, 2).sum(),
+    ),
+    "potentials": (
+        "a ~ Normal(0, 1)\nfor n in N: y[n] ~ Normal(a, 1)\nfor n in N: factor -y[n]^4 * a\nfactor exp(a)",
+        {"a": 0.4, "y": Y},
+        lambda: stats.norm.logpdf(0.4) + stats.norm.logpdf(Y, 0.4).sum() - 0.4 * (Y**4).sum() + np.exp(0.4),
+    ),
 }
 
 

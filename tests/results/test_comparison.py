@@ -53,3 +53,13 @@ def test_other_data_cannot_be_compared() -> None:
     other = ppl.parse("model coin:\n    theta ~ Beta(1, 1)\n    for n in N: x[n] ~ Bernoulli(theta)\n").fit(x=[1, 0])
     with pytest.raises(ppl.AimError, match=r"AIM0809\]: `a` and `b` are posteriors of different data"):
         ppl.compare({"a": coin(1, 1), "b": other})
+
+
+def test_a_model_without_latent_variables_is_compared_too() -> None:
+    fair = ppl.parse("model fair:\n    for n in N: x[n] ~ Bernoulli(0.5)\n").fit(x=X)
+    table = ppl.compare({"fair": fair, "flat": coin(1, 1)})
+    np.testing.assert_allclose(table["flat"].log_evidence - table["fair"].log_evidence, evidence(1, 1) - len(X) * np.log(0.5))
+    left_out = fair.loo()
+    np.testing.assert_allclose(left_out.elpd_loo, len(X) * np.log(0.5))  # each toss has the same probability, whatever the others were
+    assert not left_out.warning
+    assert np.all(left_out.pareto_k == 0.0)

@@ -95,3 +95,14 @@ def test_a_wrong_file_with_tests_is_an_error_with_its_diagnostics(pytester):
     result = run_pytest(pytester)
     result.assert_outcomes(errors=1)
     assert "did you mean `Normal`?" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("written", "ends"), [("{wet: 0.9, dry: 0.1}", 0), ("Categorical({wet: 0.9, dry: 0.1})", 0), ("Categorical({wet: 1})", 3)]
+)
+def test_a_table_over_members_is_expected_alone_or_as_a_categorical(folder, written, ends):
+    model = (
+        "type Sky = {wet, dry}\n\nmodel m:\n    sky ~ Categorical({wet: 0.9, dry: 0.1})\n    y ~ Normal(if sky == wet then 0 else 0, 1)\n"
+    )
+    (folder / "sky.aim").write_text(f'{model}\ntest "sky":\n    fit m to y = 0\n    expect sky ~ {written}\n')
+    assert status(["test", "sky.aim"]) == ends

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.catalogue.engines import ENGINES
 from ppl.engines.numpyro_bridge.joint import LogJoint
 from ppl.engines.numpyro_bridge.starts import ascend, starting_points
 from ppl.source.diagnostics import AimError, Diagnostic
 
-SETTINGS: Mapping[str, Any] = {"restarts": 4, "draws": 2000, "steps": 2000}
+SETTINGS = ENGINES["laplace"].defaults
 LARGEST = 3000  # coordinates of which a matrix of second derivatives is made
 NEWTON = 20
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from numpyro.infer import MCMC, NUTS
 
+from ppl.catalogue.engines import ENGINES
 from ppl.engines.numpyro_bridge.joint import LogJoint
 from ppl.engines.numpyro_bridge.options import Options
 from ppl.engines.numpyro_bridge.starts import starting_points
 
 DENSE = 80  # coordinates up to which their covariance is learnt whole
-SETTINGS: Mapping[str, Any] = {"warmup": 1000, "draws": 1000, "chains": 4, "target_accept": 0.8, "max_tree_depth": 10}
+SETTINGS = ENGINES["nuts"].defaults
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ def run_nuts(joint: LogJoint, options: Options, seed: int) -> Chains:
     """Raises AimError where no start with a finite density is found."""
     chains, draws = options.whole("chains"), options.whole("draws")
     begun = time.perf_counter()
-    starts = starting_points(joint, chains, seed)
+    starts = jnp.asarray(starting_points(joint, chains, seed))
     kernel = NUTS(
         potential_fn=jax.jit(lambda u: -joint(u)),
         dense_mass=joint.size <= DENSE,
@@ -46,7 +45,7 @@ def run_nuts(joint: LogJoint, options: Options, seed: int) -> Chains:
         kernel, num_warmup=options.whole("warmup"), num_samples=draws, num_chains=chains, chain_method="vectorized", progress_bar=False
     )
     ready = time.perf_counter()
-    sampler.run(jax.random.PRNGKey(seed), init_params=jnp.asarray(starts), extra_fields=("diverging", "num_steps"))
+    sampler.run(jax.random.PRNGKey(seed), init_params=starts if chains > 1 else starts[0], extra_fields=("diverging", "num_steps"))
     found = np.asarray(sampler.get_samples(group_by_chain=True))
     extra = sampler.get_extra_fields()
     deepest = 2 ** options.whole("max_tree_depth") - 1

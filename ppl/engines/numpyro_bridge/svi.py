@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.arrays.streams import stream
+from ppl.catalogue.engines import ENGINES
 from ppl.engines.numpyro_bridge.amortised import amortised_of
 from ppl.engines.numpyro_bridge.guide import FULL, LOW_RANK, Guide, together
 from ppl.engines.numpyro_bridge.joint import LogJoint
@@ -20,7 +21,7 @@ from ppl.engines.numpyro_bridge.options import Options
 from ppl.graph.networks import first_weights
 from ppl.semantics.typed import Approximation
 
-SETTINGS: Mapping[str, Any] = {"steps": 20_000, "learning_rate": 0.03, "particles": 0, "draws": 2000, "batch": 0, "tolerance": 0.0}
+SETTINGS = ENGINES["svi"].defaults
 CHUNK = 200  # steps between looks at the bound
 RISE = 2e-3  # nats that a chunk has to gain
 TOLERANCE, OF_NETWORKS = 2e-6, 1e-3  # of the bound, that a chunk has to gain besides; weights are learnt for ever
