@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ppl.graph.bound import BoundModel
     from ppl.graph.dataset import Dataset
     from ppl.graph.factor_graph import FactorGraph
+    from ppl.motion.plan import MotionPlan
     from ppl.results.comparison import Comparison
     from ppl.results.posterior import Posterior
 
@@ -242,15 +243,21 @@ class Model:
         approximation: str | None = None,
         datasets: Sequence[Dataset] = (),
         **values: Any,
-    ) -> Plan | BridgePlan:
+    ) -> Plan | BridgePlan | MotionPlan:
         """The plan: blocks, families, engine and reasons. `str()` is what `ppl explain` prints."""
-        from ppl.compiler.plan import refuse_unsupported
+        chosen = self.approximation(approximation)
+        bound = self.bind(data, datasets=datasets, **values)
+        return self._planned(bound, chosen, engine)
+
+    def _planned(self, bound: BoundModel, approximation: Approximation | None, engine: str | None) -> Plan | BridgePlan | MotionPlan:
+        """The plan of what serves the model: its generalized block, or an engine."""
+        if bound.model.motion is not None:
+            from ppl.motion.plan import plan_motion
+
+            return plan_motion(bound, approximation=approximation, engine=engine)
         from ppl.engines.routing import route
 
-        chosen = self.approximation(approximation)
-        refuse_unsupported(self.typed, engine or (chosen.engine if chosen else None))
-        bound = self.bind(data, datasets=datasets, **values)
-        return route(bound, approximation=chosen, engine=engine)
+        return route(bound, approximation=approximation, engine=engine)
 
     def fit(
         self,
@@ -275,11 +282,9 @@ class Model:
         engine do not fit each other.
         """
         plan = self.explain(data, engine=engine, approximation=approximation, datasets=datasets, **values)
-        from ppl.engines.fitting import fit_plan
-
         options: dict[str, Any] = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
         shown = _print_progress if progress is True else progress or None
-        posterior = fit_plan(plan, start=dict(start) if start else None, progress=shown, **options)
+        posterior = _fitted(plan, start=dict(start) if start else None, progress=shown, **options)
         return self._answering(posterior, plan.source or plan.bound, engine, approximation, options)
 
     def _answering(
@@ -307,11 +312,8 @@ class Model:
         """Fits this model, or a rewritten one, with its data in the same way."""
 
         def fitted(bound: BoundModel) -> Posterior:
-            from ppl.engines.fitting import fit_plan
-            from ppl.engines.routing import route
-
-            plan = route(bound, approximation=self.approximation(approximation), engine=engine)
-            return self._answering(fit_plan(plan, **options), bound, engine, approximation, options)
+            plan = self._planned(bound, self.approximation(approximation), engine)
+            return self._answering(_fitted(plan, **options), bound, engine, approximation, options)
 
         return fitted
 
@@ -348,10 +350,8 @@ class Model:
 
     def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
         """Prior draws of every random and deterministic variable, `n` first."""
-        from ppl.compiler.plan import refuse_unsupported
         from ppl.engines.sampling import prior_draws
 
-        refuse_unsupported(self.typed)
         return prior_draws(self.bind(datasets=datasets, **values), n, seed=seed)
 
     def do(self, **values: Any) -> Model:
@@ -362,10 +362,8 @@ class Model:
 
     def log_density(self, data: Any = None, **values: Any) -> float:
         """The log joint in nats at a full assignment of the random variables."""
-        from ppl.compiler.plan import refuse_unsupported
         from ppl.engines.sampling import log_joint
 
-        refuse_unsupported(self.typed)
         return log_joint(self.bind(data, **values))
 
 
@@ -405,6 +403,17 @@ def _texts_of(source: SourceText, folder: Path | None) -> dict[str, str]:
                 texts[item.module] = imported.text
                 queue.append(imported)
     return texts
+
+
+def _fitted(plan: Plan | BridgePlan | MotionPlan, **options: Any) -> Posterior:
+    """The posterior of a plan."""
+    if plan.bound.model.motion is not None:
+        from ppl.motion.fitting import fit_motion
+
+        return fit_motion(plan, **options)  # type: ignore[arg-type]
+    from ppl.engines.fitting import fit_plan
+
+    return fit_plan(plan, **options)  # type: ignore[arg-type]
 
 
 def _print_progress(sweeps: int, elbo: float) -> None:
