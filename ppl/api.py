@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ppl.semantics.check import check
 from ppl.semantics.submodels import parameter_order
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ppl.motion.plan import MotionPlan
     from ppl.results.comparison import Comparison
     from ppl.results.posterior import Posterior
+    from ppl.results.questions import Questions
 
 
 def load(path: str | Path, name: str | None = None) -> Model:
@@ -305,7 +306,12 @@ class Model:
         told = tuple(a for a in (chosen.amortised if chosen else ()) if a.network.name in posterior.networks)
         weights = {n: posterior[n].params["value"] for n in posterior.networks if posterior[n].family == "Delta"}
         fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
-        questions = ModelQuestions(bound, fit, texts, learnt=Learnt(weights, told), **known)
+        if bound.model.motion is not None:
+            from ppl.motion.questions import motion_questions
+
+            questions: Questions = motion_questions(posterior, bound, fit, texts)
+        else:
+            questions = ModelQuestions(bound, fit, texts, learnt=Learnt(weights, told), **known)
         return replace(of_cells(posterior, bound), questions=questions)
 
     def _fitter(self, engine: str | None, approximation: str | None, options: Mapping[str, Any]) -> Callable[[BoundModel], Posterior]:
@@ -336,6 +342,7 @@ class Model:
     # ------------------------------------------------------------ other questions
     def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
         """The model with its data as a NumPyro callable without arguments: `NUTS(model.to_numpyro(y=y))`."""
+        self._refuse_motion("to_numpyro", "NumPyro has no smooth noise")
         from ppl.engines.numpyro_bridge import to_numpyro
 
         return to_numpyro(self.bind(data, datasets=datasets, **values))
@@ -350,9 +357,14 @@ class Model:
 
     def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
         """Prior draws of every random and deterministic variable, `n` first."""
+        bound = self.bind(datasets=datasets, **values)
+        if bound.model.motion is not None:
+            from ppl.motion.simulation import simulated
+
+            return simulated(bound, n, seed=seed)
         from ppl.engines.sampling import prior_draws
 
-        return prior_draws(self.bind(datasets=datasets, **values), n, seed=seed)
+        return prior_draws(bound, n, seed=seed)
 
     def do(self, **values: Any) -> Model:
         """The model with those variables set by intervention: their own causes are cut, what depends on them sees the values."""
@@ -362,9 +374,14 @@ class Model:
 
     def log_density(self, data: Any = None, **values: Any) -> float:
         """The log joint in nats at a full assignment of the random variables."""
+        self._refuse_motion("log_density", "the states of a generalized block are continuous in time")
         from ppl.engines.sampling import log_joint
 
         return log_joint(self.bind(data, **values))
+
+    def _refuse_motion(self, what: str, why: str) -> None:
+        if self.typed.motion is not None:
+            raise AimError([Diagnostic("AIM0713", f"`{what}` of a generalized block is not supported: {why}", self.typed.motion.span)])
 
 
 def open_posterior(path: str | Path) -> Posterior:
@@ -410,10 +427,10 @@ def _fitted(plan: Plan | BridgePlan | MotionPlan, **options: Any) -> Posterior:
     if plan.bound.model.motion is not None:
         from ppl.motion.fitting import fit_motion
 
-        return fit_motion(plan, **options)  # type: ignore[arg-type]
+        return fit_motion(cast("MotionPlan", plan), **options)
     from ppl.engines.fitting import fit_plan
 
-    return fit_plan(plan, **options)  # type: ignore[arg-type]
+    return fit_plan(cast("Plan | BridgePlan", plan), **options)
 
 
 def _print_progress(sweeps: int, elbo: float) -> None:

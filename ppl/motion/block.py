@@ -121,10 +121,12 @@ class MotionBlock:
 
     @cached_property
     def unknowns(self) -> tuple[Unknown, ...]:
-        causes = {s.variable for s in self.motion.part.statements if s.order == 0}
+        orders = {s.variable: s.order for s in self.motion.part.statements}
+        causes = {name for name, order in orders.items() if order == 0}
         found, start = [], 0
         for name in self.motion.part.states:
             order = self.options.order_causes if name in causes else self.options.order
+            order = orders[name] if self.motion.scheme == "smooth" else order
             found.append(Unknown(name, self.shape(name), order + 1, start, name in causes))
             start = found[-1].stop
         return tuple(found)

@@ -7,8 +7,9 @@ its embedding, as in DEM: data are counted `order_observed + 1` times, so that i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from math import factorial
 from typing import Any
 
@@ -20,17 +21,7 @@ from ppl.motion.block import Moment, MotionBlock, Outside
 from ppl.motion.least_squares import Optimum, solve, solve_linear
 from ppl.motion.residuals import LOG_2PI, Noise, Residuals
 from ppl.motion.starts import Start, start_of
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class States:
-    """The belief in the unknowns at each bin of each series: mean (series, T, width), covariance, and minus the free energy, nats."""
-
-    mean: Any = field()
-    covariance: Any = field()
-    bound: Any = field()
-    settled: Any = field()
+from ppl.motion.states import States
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,18 +47,17 @@ class Mode:
         def of_series(data: Any, member: Any, mask: Any) -> States:
             noise = self.residuals.noise(outside, member)
             start = start_of(self.block, outside, member)
-            bins = {
-                "data": data,
-                "inputs": moments.inputs,
-                "time": moments.time,
-                "mask": mask,
-                "expansion": self.block.embedding.expansions,
-            }
+            bins = self._bins(data, mask)
             if self.linear:
                 return jax.vmap(lambda one: self._bin(one, jnp.zeros(self.block.width), member, noise, start, outside))(bins)
             return self._along(bins, member, noise, start, outside)
 
         return jax.vmap(of_series)(moments.data, moments.member, masks)
+
+    def _bins(self, data: Any, mask: Any) -> dict[str, Any]:
+        """What is known at each bin of a series."""
+        moments, expansions = self.block.moments, self.block.embedding.expansions
+        return {"data": data, "inputs": moments.inputs, "time": moments.time, "mask": mask, "expansion": expansions}
 
     def _along(self, bins: Any, member: Any, noise: Noise, start: Start, outside: Outside) -> States:
         def one(before: Any, bin: Any) -> tuple[Any, States]:
@@ -89,6 +79,59 @@ class Mode:
         found = solve_linear(errors, guess, free) if self.linear else solve(errors, guess, free)
         constant = self.residuals.log_normaliser(noise, bin["mask"], bin["expansion"]) + start.log_normaliser * first
         return _laplace(found, free, constant)
+
+    # ------------------------------------------------------------ all bins at once, at given unknowns
+    def errors(self, u: Any, outside: Outside) -> Any:
+        """(series, T, errors): whitened, those of the start at the end (0 after the first bin)."""
+
+        def at(u: Any, bin: Any, member: Any, noise: Noise, start: Start) -> Any:
+            moment = Moment(bin["data"], bin["inputs"], bin["time"], member)
+            whitened = self.residuals(u, moment, noise, outside, bin["mask"], bin["expansion"])
+            return jnp.concatenate([whitened, start.errors(u) * (bin["time"] == 0)])
+
+        return self._everywhere(at, outside, u)
+
+    def slopes(self, u: Any, outside: Outside) -> Any:
+        """(series, T, errors, width): 0 where a coordinate is pinned."""
+        _, push = jax.linearize(lambda v: self.errors(v, outside), u)
+        directions = jnp.eye(self.block.width)[:, None, None, :] * jnp.ones(u.shape)
+        return jax.vmap(push, out_axes=-1)(directions) * self.free(outside)[:, :, None, :]
+
+    def free(self, outside: Outside) -> Any:
+        """(series, T, width): 0 where a coordinate is pinned by a value at the start."""
+        return self._everywhere(lambda u, bin, member, noise, start: 1.0 - start.pinned * (bin["time"] == 0), outside, None)
+
+    def log_curvatures(self, u: Any, outside: Outside) -> Any:
+        """(series, T): the log determinants of the curvatures."""
+        slopes = self.slopes(u, outside)
+        pinned = (1.0 - self.free(outside))[..., None] * jnp.eye(self.block.width)
+        return jnp.linalg.slogdet(jnp.einsum("stei,stej->stij", slopes, slopes) + pinned)[1]
+
+    def log_normalisers(self, outside: Outside) -> Any:
+        """(series, T): of the densities of the errors."""
+
+        def at(u: Any, bin: Any, member: Any, noise: Noise, start: Start) -> Any:
+            return self.residuals.log_normaliser(noise, bin["mask"], bin["expansion"]) + start.log_normaliser * (bin["time"] == 0)
+
+        return self._everywhere(at, outside, None)
+
+    def _everywhere(self, function: Any, outside: Outside, u: Any) -> Any:
+        def of_series(u: Any, data: Any, member: Any, mask: Any) -> Any:
+            noise, start = self.residuals.noise(outside, member), start_of(self.block, outside, member)
+            return jax.vmap(lambda u, bin: function(u, bin, member, noise, start))(u, self._bins(data, mask))
+
+        moments = self.block.moments
+        return jax.vmap(of_series)(u, moments.data, moments.member, self.residuals.masks)
+
+    def by_line(self, values: Any) -> Any:
+        """Sums over all bins of what is told of each error, by line."""
+        ends = np.cumsum([0, *(self.residuals.rows(line) for line in self.block.lines)])
+        return jnp.stack([values[..., a:b].sum() for a, b in pairwise(ends)])
+
+    def numbers(self) -> np.ndarray:
+        """How many errors each line has over all bins, those of missing samples not counted."""
+        masks, cells = self.residuals.masks, len(self.block.members) * self.block.bins
+        return np.asarray([masks[x.name].sum() if x.name in masks else self.residuals.rows(x) * cells for x in self.block.lines], float)
 
 
 def _laplace(found: Optimum, free: Any, constant: Any) -> States:

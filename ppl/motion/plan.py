@@ -14,8 +14,10 @@ from ppl.motion.block import Line, MotionBlock
 from ppl.motion.options import options_of
 from ppl.semantics import typed
 from ppl.semantics.typed import Approximation
+from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic
 
+MOST_UNKNOWNS = 4000  # of a record that `smooth` takes as one dense block
 SCHEMES = {
     "mode": "the most probable trajectory at each bin given the samples around it (Laplace)",
     "flow": "one step of the gradient flow for each bin, as in DEM; the belief at a bin is that before its sample is followed",
@@ -90,8 +92,8 @@ def plan_motion(bound: BoundModel, *, approximation: Approximation | None = None
     motion = bound.model.motion
     assert motion is not None
     _refuse_engines(motion, approximation, engine)
-    prior, after = _apart(bound, motion)
-    known = computed(prior.model, {n: v for n, v in prior.values.items() if n not in _partly(prior)}, bound.sizes)
+    prior, after = apart(bound, motion)
+    known = known_of(prior)
     block = MotionBlock(bound, motion, options_of(motion, bound.sizes, known), known)
     _check_data(block)
     return MotionPlan(bound, block, prior, after)
@@ -106,11 +108,13 @@ def _refuse_engines(motion: typed.TypedMotion, approximation: Approximation | No
         raise AimError([Diagnostic("AIM0713", text, span, "write scheme = mode, flow or smooth in its options")])
 
 
-def _partly(bound: BoundModel) -> set[str]:
-    return {n for n, mask in bound.observed.items() if not np.all(mask)}
+def known_of(prior: BoundModel) -> dict[str, np.ndarray]:
+    """What is given outside of the block, with what follows from it."""
+    partly = {n for n, mask in prior.observed.items() if not np.all(mask)}
+    return computed(prior.model, {n: v for n, v in prior.values.items() if n not in partly}, prior.sizes)
 
 
-def _apart(bound: BoundModel, motion: typed.TypedMotion) -> tuple[BoundModel, tuple[typed.DeterministicStatement, ...]]:
+def apart(bound: BoundModel, motion: typed.TypedMotion) -> tuple[BoundModel, tuple[typed.DeterministicStatement, ...]]:
     """The model without its block, and the definitions that follow from the block."""
     model, reached, after = bound.model, set(motion.defined), []
     for statement in model.statements:
@@ -128,6 +132,30 @@ def _apart(bound: BoundModel, motion: typed.TypedMotion) -> tuple[BoundModel, tu
     return BoundModel(alone, bound.sizes, values, {n: m for n, m in bound.observed.items() if n in kept}, bound.warnings), tuple(after)
 
 
+def _followable(block: MotionBlock) -> list[Diagnostic]:
+    """What stands in the way of following the equations bin by bin."""
+    found, states = [], {x.name: x.count - 1 for x in block.unknowns}
+    for s in block.motion.part.statements:
+        for name in variables_in(s):
+            state = name.rstrip("'")
+            order = len(name) - len(state)
+            least = states.get(state, 0) - (1 if s.order or s.variable in states else 0)
+            if state in states and order > max(least, 0):
+                hint = "write scheme = mode, where all derivatives are beside each other"
+                found.append(Diagnostic("AIM0713", f"`{name}` is not followed by `smooth` where this statement is evaluated", s.span, hint))
+    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(x.size for x in block.lines if x.role != "sensor")
+    if count > MOST_UNKNOWNS:
+        text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
+        found.append(Diagnostic("AIM0713", text, block.motion.span, "write scheme = mode, or take the record apart"))
+    return found
+
+
+def _random_unknown(block: MotionBlock) -> list[typed.RandomStatement]:
+    observed = block.bound.observed
+    random = [s for s in block.bound.model.statements if isinstance(s, typed.RandomStatement)]
+    return [s for s in random if not np.all(observed.get(s.variable, False))]
+
+
 def _check_data(block: MotionBlock) -> None:
     motion, observed, wrong = block.motion, block.bound.observed, []
     for name in (*motion.part.states, *motion.actions):
@@ -135,6 +163,15 @@ def _check_data(block: MotionBlock) -> None:
             text = f"`{name}` is given, and a {'state' if name in motion.part.states else 'action'} of a generalized block is inferred"
             hint = f"write a sensor for it: y ~ Normal({name}, precision = …)"
             wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
+    if motion.scheme == "smooth":
+        wrong += _followable(block)
+    if motion.scheme == "flow" and block.bound.model.statements:
+        for s in _random_unknown(block):
+            text = f"`{s.variable}` is not known, and `flow` infers states alone"
+            wrong.append(Diagnostic("AIM0713", text, s.span, f"give {s.variable} = …, or write scheme = mode"))
+    for name in motion.actions:
+        text = f"`{name}` is an action: a record that others have acted in cannot be fitted yet"
+        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, f"declare it as an input: input {name}: real[T]"))
     need = max(block.options.order_observed, 0) + 1
     if block.bins < need:
         text = f"the record has {block.bins} bin{'s' * (block.bins != 1)}, and data embedded to order {need - 1} need {need}"
@@ -144,5 +181,10 @@ def _check_data(block: MotionBlock) -> None:
         text = "nothing that the block senses is given: there is nothing to infer its states from"
         names = " or ".join(sensors) if sensors else "a sensor: y ~ Normal(…)"
         wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}"))
+    if motion.scheme == "flow":
+        for name in sensors:
+            if name in observed and not np.isfinite(block.by_series(name)).all():
+                text = f"samples of `{name}` are missing, and the flow goes through all of them"
+                wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode or scheme = smooth"))
     if wrong:
         raise AimError(wrong)

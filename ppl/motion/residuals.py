@@ -41,6 +41,10 @@ class Residuals:
         """Of the precision of derivatives."""
         return roughness.root(line.count - 1, self.block.options.smoothness)
 
+    def rows(self, line: Line) -> int:
+        """The number of its whitened errors at a bin."""
+        return (line.count if line.name in self.masks and self.block.options.smoothness else self.root(line).shape[0]) * line.size
+
     def noise(self, outside: Outside, member: Any) -> Noise:
         """(upper roots of P, and per bin ½ log|R ⊗ P| - ½ n log 2π)."""
         roots, constants = [], []

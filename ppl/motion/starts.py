@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from ppl.motion.block import Line, MotionBlock, Outside, Unknown
@@ -19,6 +20,14 @@ class Start:
     pinned: Any = field(repr=False)
     errors: Callable[[Any], Any] = field(repr=False)
     log_normaliser: Any = 0.0
+    roots: dict[str, Any] = field(default_factory=dict, repr=False)  # upper, of the precisions of what has a distribution
+
+    def draw(self, x: Unknown, white: Any) -> Any:
+        """A state at the start from white numbers."""
+        value = self.guess[x.start : x.start + x.size]
+        if x.name not in self.roots:
+            return value
+        return value + jax.scipy.linalg.solve_triangular(self.roots[x.name], white)
 
 
 def start_of(block: MotionBlock, outside: Outside, member: Any) -> Start:
@@ -49,4 +58,4 @@ def start_of(block: MotionBlock, outside: Outside, member: Any) -> Start:
         parts = [upper @ (u[x.start : x.start + x.size] - mean) for x, mean, upper in said]
         return jnp.concatenate([jnp.zeros(0), *parts])
 
-    return Start(guess, pinned, errors, constant)
+    return Start(guess, pinned, errors, constant, {x.name: upper for x, _, upper in said})

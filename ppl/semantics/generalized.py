@@ -361,6 +361,7 @@ def _is_new(name: str, span: Span, scope: Scope) -> bool:
 def _equation(target: tree.Target, block: _Block, scope: Scope) -> bool:
     """Whether the statement gives one derivative of a state, for the first time and within the order of the block."""
     if target.primes > block.order:
+        block.failed.add(target.name)
         message = f"`{target.name}` has {block.order} derivatives here"
         scope.findings.error("AIM0113", message, target.span, "raise `order` of the block")
         return False

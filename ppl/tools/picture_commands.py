@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ppl.compiler.plan import Plan
     from ppl.engines.routing import BridgePlan
     from ppl.graph.factor_graph import FactorGraph
+    from ppl.motion.plan import MotionPlan
 
 STAGES = ("tree", "typed", "graph", "plan", "program")
 
@@ -83,12 +84,13 @@ def _graph(inputs: Inputs) -> FactorGraph:
     return inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name)
 
 
-def program_text(plan: Plan | BridgePlan) -> str:
+def program_text(plan: Plan | BridgePlan | MotionPlan) -> str:
     """What one sweep computes: the blocks in the order of their updates, and the array program that JAX makes of them."""
-    from ppl.engines.routing import BridgePlan
+    from ppl.compiler.plan import Plan
 
-    if isinstance(plan, BridgePlan):
-        return f"{plan}\nno program of messages: NumPyro runs the model"
+    if not isinstance(plan, Plan):
+        runs = "NumPyro runs the model" if plan.bound.model.motion is None else "a generalized block is least squares"
+        return f"{plan}\nno program of messages: {runs}"
     import jax
     import numpy as np
 

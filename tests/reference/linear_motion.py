@@ -69,3 +69,13 @@ def taylor(record: np.ndarray, t: int, order: int, dt: float = 1.0) -> np.ndarra
     offsets = np.arange(-(order // 2), order // 2 + 1)
     powers = np.stack([offsets.astype(float) ** j / factorial(j) for j in range(order + 1)], axis=1)
     return np.linalg.solve(powers, record[t + offsets]) / dt ** np.arange(order + 1)
+
+
+def correlation(bins: int, smoothness: float) -> np.ndarray:
+    """Of smooth noise at all bins."""
+    lags = np.subtract.outer(np.arange(bins), np.arange(bins)).astype(float)
+    return np.exp(-(lags**2) / (4 * smoothness**2))
+
+
+def log_normal(x: np.ndarray, mean: np.ndarray, covariance: np.ndarray) -> float:
+    return float(-0.5 * ((x - mean) @ np.linalg.solve(covariance, x - mean) + np.linalg.slogdet(2 * np.pi * covariance)[1]))

@@ -145,7 +145,7 @@ def test_a_generalized_block_is_kept_with_its_statements() -> None:
         ("order = 3", "order = 3, order_observed = 4", "AIM0224"),
         ("y ~ Normal(x, precision = 64)\n        world", "y ~ StudentT(4, x, 1)\n        world", "AIM0225"),
         ("y ~ Normal(x, precision = 64)\n        world", "y ~ Normal(x, precision = exp(x))\n        world", "AIM0225"),
-        ("u[t] + a", "u[t - 1] + a", "AIM0225"),
+        ("u[t] + a", "u[T - 1 - t] + a", "AIM0225"),
         ("x'' ~ Normal(-k * x - 0.2 * x' + u[t] + a, precision = 16)", "x'' = -k * x", "AIM0225"),
         ("t in T (", "t in 1..T (", "AIM0226"),
         ("model m:", "agent m:", "AIM0226"),
