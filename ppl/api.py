@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ppl.semantics.check import check
 from ppl.semantics.submodels import parameter_order
@@ -33,8 +33,10 @@ if TYPE_CHECKING:
     from ppl.graph.bound import BoundModel
     from ppl.graph.dataset import Dataset
     from ppl.graph.factor_graph import FactorGraph
+    from ppl.motion.plan import MotionPlan
     from ppl.results.comparison import Comparison
     from ppl.results.posterior import Posterior
+    from ppl.results.questions import Questions
 
 
 def load(path: str | Path, name: str | None = None) -> Model:
@@ -253,15 +255,21 @@ class Model:
         approximation: str | None = None,
         datasets: Sequence[Dataset] = (),
         **values: Any,
-    ) -> Plan | BridgePlan:
+    ) -> Plan | BridgePlan | MotionPlan:
         """The plan: blocks, families, engine and reasons. `str()` is what `ppl explain` prints."""
-        from ppl.compiler.plan import refuse_unsupported
+        chosen = self.approximation(approximation)
+        bound = self.bind(data, datasets=datasets, **values)
+        return self._planned(bound, chosen, engine)
+
+    def _planned(self, bound: BoundModel, approximation: Approximation | None, engine: str | None) -> Plan | BridgePlan | MotionPlan:
+        """The plan of what serves the model: its generalized block, or an engine."""
+        if bound.model.motion is not None:
+            from ppl.motion.plan import plan_motion
+
+            return plan_motion(bound, approximation=approximation, engine=engine)
         from ppl.engines.routing import route
 
-        chosen = self.approximation(approximation)
-        refuse_unsupported(self.typed, engine or (chosen.engine if chosen else None))
-        bound = self.bind(data, datasets=datasets, **values)
-        return route(bound, approximation=chosen, engine=engine)
+        return route(bound, approximation=approximation, engine=engine)
 
     def fit(
         self,
@@ -286,11 +294,9 @@ class Model:
         engine do not fit each other.
         """
         plan = self.explain(data, engine=engine, approximation=approximation, datasets=datasets, **values)
-        from ppl.engines.fitting import fit_plan
-
         options: dict[str, Any] = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
         shown = _print_progress if progress is True else progress or None
-        posterior = fit_plan(plan, start=dict(start) if start else None, progress=shown, **options)
+        posterior = _fitted(plan, start=dict(start) if start else None, progress=shown, **options)
         return self._answering(posterior, plan.source or plan.bound, engine, approximation, options)
 
     def _answering(
@@ -311,18 +317,20 @@ class Model:
         told = tuple(a for a in (chosen.amortised if chosen else ()) if a.network.name in posterior.networks)
         weights = {n: posterior[n].params["value"] for n in posterior.networks if posterior[n].family == "Delta"}
         fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
-        questions = ModelQuestions(bound, fit, texts, learnt=Learnt(weights, told), **known)
+        if bound.model.motion is not None:
+            from ppl.motion.questions import motion_questions
+
+            questions: Questions = motion_questions(posterior, bound, fit, texts)
+        else:
+            questions = ModelQuestions(bound, fit, texts, learnt=Learnt(weights, told), **known)
         return replace(of_cells(posterior, bound), questions=questions)
 
     def _fitter(self, engine: str | None, approximation: str | None, options: Mapping[str, Any]) -> Callable[[BoundModel], Posterior]:
         """Fits this model, or a rewritten one, with its data in the same way."""
 
         def fitted(bound: BoundModel) -> Posterior:
-            from ppl.engines.fitting import fit_plan
-            from ppl.engines.routing import route
-
-            plan = route(bound, approximation=self.approximation(approximation), engine=engine)
-            return self._answering(fit_plan(plan, **options), bound, engine, approximation, options)
+            plan = self._planned(bound, self.approximation(approximation), engine)
+            return self._answering(_fitted(plan, **options), bound, engine, approximation, options)
 
         return fitted
 
@@ -345,6 +353,7 @@ class Model:
     # ------------------------------------------------------------ other questions
     def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
         """The model with its data as a NumPyro callable without arguments: `NUTS(model.to_numpyro(y=y))`."""
+        self._refuse_motion("to_numpyro", "NumPyro has no smooth noise")
         from ppl.engines.numpyro_bridge import to_numpyro
 
         return to_numpyro(self.bind(data, datasets=datasets, **values))
@@ -359,11 +368,14 @@ class Model:
 
     def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
         """Prior draws of every random and deterministic variable, `n` first."""
-        from ppl.compiler.plan import refuse_unsupported
+        bound = self.bind(datasets=datasets, **values)
+        if bound.model.motion is not None:
+            from ppl.motion.simulation import simulated
+
+            return simulated(bound, n, seed=seed)
         from ppl.engines.sampling import prior_draws
 
-        refuse_unsupported(self.typed)
-        return prior_draws(self.bind(datasets=datasets, **values), n, seed=seed)
+        return prior_draws(bound, n, seed=seed)
 
     def do(self, **values: Any) -> Model:
         """The model with those variables set by intervention: their own causes are cut, what depends on them sees the values."""
@@ -373,11 +385,14 @@ class Model:
 
     def log_density(self, data: Any = None, **values: Any) -> float:
         """The log joint in nats at a full assignment of the random variables."""
-        from ppl.compiler.plan import refuse_unsupported
+        self._refuse_motion("log_density", "the states of a generalized block are continuous in time")
         from ppl.engines.sampling import log_joint
 
-        refuse_unsupported(self.typed)
         return log_joint(self.bind(data, **values))
+
+    def _refuse_motion(self, what: str, why: str) -> None:
+        if self.typed.motion is not None:
+            raise AimError([Diagnostic("AIM0713", f"`{what}` of a generalized block is not supported: {why}", self.typed.motion.span)])
 
 
 def open_posterior(path: str | Path) -> Posterior:
@@ -416,6 +431,17 @@ def _texts_of(source: SourceText, folder: Path | None) -> dict[str, str]:
                 texts[item.module] = imported.text
                 queue.append(imported)
     return texts
+
+
+def _fitted(plan: Plan | BridgePlan | MotionPlan, **options: Any) -> Posterior:
+    """The posterior of a plan."""
+    if plan.bound.model.motion is not None:
+        from ppl.motion.fitting import fit_motion
+
+        return fit_motion(cast("MotionPlan", plan), **options)
+    from ppl.engines.fitting import fit_plan
+
+    return fit_plan(cast("Plan | BridgePlan", plan), **options)
 
 
 def _print_progress(sweeps: int, elbo: float) -> None:

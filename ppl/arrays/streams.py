@@ -23,6 +23,7 @@ PURPOSES = (
     "choices",
     "inside",
     "batches",
+    "motion",
 )
 
 

@@ -72,7 +72,6 @@ class Plan:
 def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None = None, engine: str | None = None) -> Plan:
     """The plan for a model with its data; raises AimError where a statement or an engine cannot be served."""
     asked = engine or (approximation.engine if approximation else None)
-    refuse_unsupported(bound.model, asked)
     check_engine(asked)
     source, (bound, reasons) = bound, rewritten(bound)
     _refuse_without_message(bound.model, asked)
@@ -220,12 +219,6 @@ def states_of(name: str, bound: BoundModel) -> int:
     index_set = bound.model.variables[name].type.member_of
     assert index_set is not None
     return bound.sizes[index_set.key]
-
-
-def refuse_unsupported(model: typed.TypedModel, asked: str | None = None) -> None:
-    """Raises AimError where the model has constructs that cannot run yet."""
-    if model.unsupported:
-        raise AimError(_refused(list(model.unsupported), asked))
 
 
 def _refuse_without_message(model: typed.TypedModel, asked: str | None) -> None:

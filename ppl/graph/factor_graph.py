@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ppl.graph.agent_graph import agent_statements, agent_variables
+from ppl.graph.motion_graph import motion_statements
 from ppl.graph.nodes import FactorNode, Observed, VariableNode, numbered
 from ppl.graph.references import Use, agent_uses, distribution_name, potential_uses, statement_uses
 from ppl.semantics import typed
@@ -134,7 +135,7 @@ class FactorGraph:
 # ------------------------------------------------------------------ building
 def build(model: typed.TypedModel, observed: Mapping[str, bool | str] | None = None, sizes: Mapping[str, int] | None = None) -> FactorGraph:
     """The factor graph of a model. `observed` says of random variables True, False or "partly"; `sizes` go by the key of a set."""
-    statements = (*_name_statements(model), *_name_potentials(model), *agent_statements(model))
+    statements = (*_name_statements(model), *motion_statements(model), *_name_potentials(model), *agent_statements(model))
     distributions = {s.child: s.distribution for s in reversed(statements) if s.kind == "random"}
     variables = tuple(
         VariableNode(

@@ -89,6 +89,14 @@ def agent_uses(statement: typed.AgentStatement) -> tuple[Use, ...]:
     return tuple(use for expression in every for use in uses(expression))
 
 
+def motion_uses(statement: typed.MotionStatement) -> tuple[Use, ...]:
+    """Of a statement of a generalized block; derivatives are mentions of their variable."""
+    right = parts(statement.distribution) if statement.distribution is not None else ()
+    certain = (statement.value,) if statement.value is not None else ()
+    every = (*certain, *right, *statement.indices, *loop_bounds(statement.loops))
+    return tuple((name.rstrip("'"), indices) for expression in every for name, indices in uses(expression))
+
+
 def distribution_name(distribution: Distribution) -> str:
     """`Normal`, `Truncated(Normal)`, `Normal or StudentT` for the arms of a `match`."""
     match distribution:

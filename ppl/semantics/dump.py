@@ -18,6 +18,8 @@ from ppl.semantics.typed import (
     IndexSet,
     Loop,
     Member,
+    MotionPart,
+    MotionStatement,
     Network,
     NetworkCall,
     Planning,
@@ -32,6 +34,7 @@ from ppl.semantics.typed import (
     TypedAgent,
     TypedExpression,
     TypedModel,
+    TypedMotion,
     Variable,
     VariableReference,
 )
@@ -50,9 +53,9 @@ def dump_model(model: TypedModel) -> str:
         lines += [f"  {line}" for line in _statement(statement)]
     lines += [f"  {_potential(potential)}" for potential in model.potentials]
     lines += [f"  {line}" for line in _agent(model.agent, model)] if model.agent is not None else []
+    lines += [f"  {line}" for line in _motion(model.motion)] if model.motion is not None else []
     lines += [f"  network {_network(network)}" for network in model.networks.values()]
     lines += [f"  {_approximation(approximation)}" for approximation in model.approximations]
-    lines += [f"  cannot run yet: {diagnostic.message}" for diagnostic in model.unsupported]
     return "\n".join(lines) + "\n"
 
 
@@ -106,6 +109,28 @@ def _agent(agent: TypedAgent, model: TypedModel) -> list[str]:
     if agent.planning is not None:
         lines.append(_planning(agent.planning, actions))
     return lines
+
+
+def _motion(motion: TypedMotion) -> list[str]:
+    """A generalized block, a line for each value at the start and each statement."""
+    options = [f"{name} = {text(value)}" for name, value in motion.options.items()]
+    lines = [f"{_loops(motion.plates)}generalized {_loop(motion.loop)} ({', '.join([*options, f'scheme = {motion.scheme}'])})"]
+    lines += [f"  {line}" for line in _motion_part(motion.part)]
+    if motion.world is not None:
+        lines += ["  world", *(f"    {line}" for line in _motion_part(motion.world.part))]
+    return lines
+
+
+def _motion_part(part: MotionPart) -> list[str]:
+    return [f"start {_moved(s)}" for s in part.starts] + [_moved(s) for s in part.statements]
+
+
+def _moved(statement: MotionStatement) -> str:
+    head = f"{statement.variable}{chr(39) * statement.order}{_indices(statement.indices)}"
+    if statement.value is not None:
+        return f"{head} = {text(statement.value)}"
+    assert statement.distribution is not None
+    return f"{head} ~ {distribution_text(statement.distribution)}"
 
 
 def _said(statement: AgentStatement) -> str:

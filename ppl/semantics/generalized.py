@@ -3,20 +3,39 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from ppl.semantics.agents import related_value
 from ppl.semantics.constants import fold
 from ppl.semantics.definitions import scope_of_plate
-from ppl.semantics.distributions import catalogue_distribution
+from ppl.semantics.distributions import catalogue_distribution, is_random
 from ppl.semantics.expressions import elaborate
 from ppl.semantics.scope import ActiveLoop, ModelNames, Scope, StatementNotes, walk
 from ppl.semantics.sets import loop_of, type_of
-from ppl.semantics.typed import Axis, Loop, ValueType, Variable
+from ppl.semantics.typed import (
+    Axis,
+    DistributionCall,
+    DistributionChoice,
+    Indexed,
+    IndexReference,
+    Loop,
+    MotionPart,
+    MotionStatement,
+    NetworkCall,
+    TypedExpression,
+    TypedMotion,
+    TypedWorld,
+    ValueType,
+    Variable,
+)
 from ppl.semantics.types import joined, name_type
+from ppl.semantics.walking import inside, variables_in
+from ppl.semantics.written import Written
 from ppl.source.diagnostics import Related, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
+DEFAULTS: dict[str, int | float] = {"dt": 1, "order": 6, "order_causes": 2, "smoothness": 0.5}  # `order_observed` is `order`
 OPTIONS = ("dt", "order", "order_causes", "order_observed", "smoothness", "scheme")
 SCHEMES = ("mode", "flow", "smooth")
 _ANY_ORDER = 99  # where the order is not a constant of the file
@@ -27,37 +46,101 @@ class _Block:
     """What a block has defined so far."""
 
     loop: Loop
+    plates: tuple[Loop, ...]
     order: int
     equations: dict[tuple[str, int], Span] = field(default_factory=dict)
-    states: set[str] = field(default_factory=set)
+    states: dict[str, Span] = field(default_factory=dict)
     sensors: set[str] = field(default_factory=set)
     actions: set[str] = field(default_factory=set)
     failed: set[str] = field(default_factory=set)  # their declarations have errors
+    starts: list[MotionStatement] = field(default_factory=list)
+    statements: list[MotionStatement] = field(default_factory=list)
+    world: TypedWorld | None = None
     is_world: bool = False
 
+    @property
+    def part(self) -> MotionPart:
+        return MotionPart(tuple(self.states), tuple(self.starts), tuple(self.statements))
 
-def check(statement: tree.Generalized, scope: Scope) -> None:
+
+@dataclass
+class _Options:
+    """The options as they are written, and the values of those that are constants of the file."""
+
+    values: dict[str, TypedExpression] = field(default_factory=dict)
+    folded: dict[str, int | float] = field(default_factory=dict)
+    scheme: Literal["mode", "flow", "smooth"] = "mode"
+
+
+def check(statement: tree.Generalized, kind: str, scope: Scope, written: Written) -> None:
     """The block's statements; afterwards its variables have the block's axis and no derivatives."""
-    order = _options(statement.arguments, scope)
+    if not _may_stand(statement, kind, scope, written):
+        return
+    options = _options(statement.arguments, scope)
     loop = loop_of(statement.binder, scope, elaborate)
     if loop is None:
         return
-    block = _Block(loop, order)
-    inner = scope.inside((ActiveLoop(statement.binder.name, loop),))
-    _statements(statement.body, block, inner)
-    model = scope.model
+    if loop.low is not None or loop.high is not None:
+        hint = f"write {statement.binder.name} in {loop.set.key}, and NaN for what is not known"
+        scope.findings.error("AIM0226", "a block goes over all members of its set", statement.binder.set.span, hint)
+    plates = tuple(active.loop for active in scope.loops)
+    block = _Block(loop, plates, int(options.folded.get("order", _ANY_ORDER if "order" in options.values else DEFAULTS["order"])))
+    _statements(statement.body, block, scope.inside((ActiveLoop(statement.binder.name, loop),)))
+    _complete(block, scope)
+    _put_axis(block, scope.model)
+    found = TypedMotion(
+        loop,
+        plates,
+        options.values,
+        options.scheme,
+        block.part,
+        tuple(sorted(block.actions)),
+        block.world,
+        span=_first_line(statement.span),
+    )
+    written.motion = written.motion or found
+
+
+def _may_stand(statement: tree.Generalized, kind: str, scope: Scope, written: Written) -> bool:
+    place = _first_line(statement.span)
+    if kind == "agent":
+        scope.findings.error("AIM0226", "a `generalized` block stands in a model, and this is an agent", place, "write `model` for `agent`")
+    elif written.motion is not None:
+        related = (Related(written.motion.span, "the first"),)
+        scope.findings.error("AIM0226", "a model has one `generalized` block", place, "one block may hold all states", related=related)
+    return kind != "agent"
+
+
+def _put_axis(block: _Block, model: ModelNames) -> None:
+    """After the plates around the block comes its own axis."""
+    outer = len(block.plates)
     for name in (*block.states, *block.sensors, *block.actions):
         variable = model.variables.get(name)
         model.primes.pop(name, None)
         if variable is not None:
-            whole = replace(variable.type, axes=(Axis(loop.set), *variable.type.axes))
+            axes = variable.type.axes
+            whole = replace(variable.type, axes=(*axes[:outer], Axis(block.loop.set), *axes[outer:]))
             model.variables[name] = replace(variable, type=whole, plates=variable.plates + 1)
 
 
-def _options(arguments: tuple[tree.Argument, ...], scope: Scope) -> int:
-    """Check the options; what comes back is how many derivatives a state has."""
-    order = _ANY_ORDER
-    seen: set[str] = set()
+def _complete(block: _Block, scope: Scope) -> None:
+    """Every state has an equation of motion or, as a hidden cause, a prior."""
+    equations = {name for name, _ in block.equations}
+    for name, span in block.states.items():
+        if name not in equations and name not in scope.model.broken | block.failed:
+            hint = f"write {name}' ~ Normal(…), or {name} ~ Normal(…) if it is a cause"
+            scope.findings.error("AIM0223", f"`{name}` has neither an equation of motion nor a prior", span, hint)
+
+
+def _first_line(span: Span) -> Span:
+    text = span.text.split("\n", 1)[0]
+    return Span(span.source, span.start, span.start + len(text.rstrip()))
+
+
+# ------------------------------------------------------------------ options
+def _options(arguments: tuple[tree.Argument, ...], scope: Scope) -> _Options:
+    found = _Options()
+    seen: dict[str, Span] = {}
     for argument in arguments:
         place = argument.name_span or argument.span
         if argument.name is None or argument.name not in OPTIONS or argument.name in seen:
@@ -67,26 +150,60 @@ def _options(arguments: tuple[tree.Argument, ...], scope: Scope) -> int:
             hint = "" if twice else did_you_mean(shown, OPTIONS) or f"its options are {', '.join(OPTIONS)}"
             scope.findings.error("AIM0221", message, place, hint)
             continue
-        seen.add(argument.name)
+        seen[argument.name] = argument.span
         if argument.name == "scheme":
-            _scheme(argument.value, scope)
-            continue
-        value = elaborate(argument.value, scope)
-        folded = fold(value, scope.model.constants) if value is not None else None
-        whole = argument.name.startswith("order")
-        if folded is not None and (not isinstance(folded, int if whole else int | float) or folded < (0 if whole else 1e-300)):
-            rule = "a whole number, 0 or more" if whole else "positive"
-            scope.findings.error("AIM0221", f"`{argument.name}` must be {rule}", argument.value.span)
-        elif argument.name == "order" and isinstance(folded, int):
-            order = folded
-    return order
+            _scheme(argument.value, found, scope)
+        else:
+            _option(argument.name, argument.value, found, scope)
+    _orders(found, seen, scope)
+    return found
 
 
-def _scheme(written: tree.Expression, scope: Scope) -> None:
+def _option(name: str, written: tree.Expression, found: _Options, scope: Scope) -> None:
+    value = elaborate(written, scope)
+    if value is None:
+        return
+    found.values[name] = value
+    if is_random(value, scope):
+        scope.findings.error("AIM0221", f"`{name}` is an option of the block, so it cannot be random", written.span)
+        return
+    folded = fold(value, scope.model.constants)
+    rule = broken_option(name, folded) if folded is not None else ""
+    if rule:
+        scope.findings.error("AIM0221", f"`{name}` must be {rule}", written.span)
+    elif isinstance(folded, int | float):
+        found.folded[name] = folded
+
+
+def broken_option(name: str, value: object) -> str:
+    """What a value of an option must be and is not; empty where it is."""
+    if name.startswith("order"):
+        return "" if isinstance(value, int) and value >= 0 else "a whole number, 0 or more"
+    least_is_in = name == "smoothness"
+    if isinstance(value, int | float) and (value > 0 or (least_is_in and value == 0)):
+        return ""
+    return "0 or more" if least_is_in else "positive"
+
+
+def _orders(found: _Options, seen: dict[str, Span], scope: Scope) -> None:
+    """Causes and data have no more derivatives than states."""
+    order: int | float = found.folded.get("order", DEFAULTS["order"])
+    if "order" in found.values and "order" not in found.folded:
+        return
+    for name in ("order_causes", "order_observed"):
+        if found.folded.get(name, 0) > order:
+            hint = f"raise `order`, or lower `{name}`"
+            scope.findings.error("AIM0224", f"`{name}` is {found.folded[name]}, above `order`, which is {order}", seen[name], hint)
+
+
+def _scheme(written: tree.Expression, found: _Options, scope: Scope) -> None:
     name = written.name if isinstance(written, tree.Name) else written.span.text
-    if name not in SCHEMES:
-        hint = did_you_mean(name, SCHEMES) or f"schemes are {', '.join(SCHEMES)}"
-        scope.findings.error("AIM0221", f"unknown scheme `{name}`", written.span, hint)
+    match name:
+        case "mode" | "flow" | "smooth":
+            found.scheme = name
+        case _:
+            hint = did_you_mean(name, SCHEMES) or f"schemes are {', '.join(SCHEMES)}"
+            scope.findings.error("AIM0221", f"unknown scheme `{name}`", written.span, hint)
 
 
 # ------------------------------------------------------------------ statements
@@ -102,7 +219,10 @@ def _statements(body: tuple[tree.Statement, ...], block: _Block, scope: Scope) -
         inner = replace(outer, notes=StatementNotes({active.loop.name for active in outer.loops}))
         match statement:
             case tree.StateDeclaration(relation=relation, initial=initial) if relation is not None and initial is not None:
-                related_value(relation, initial, _own(statement.target.name, inner.model), statement.target.name, inner)
+                own = _own(statement.target.name, inner.model)
+                said = related_value(relation, initial, own, statement.target.name, inner)
+                if said is not None:
+                    _enter(statement.target, 0, said, block, inner, block.starts)
             case tree.StateDeclaration() | tree.ActionDeclaration():
                 pass
             case tree.Random():
@@ -132,14 +252,74 @@ def _own(name: str, model: ModelNames) -> ValueType | None:
     return variable and replace(variable.type, axes=variable.type.axes[variable.plates :])
 
 
-def _plates(target: tree.Target, block: _Block, scope: Scope) -> tuple[Axis, ...]:
-    """The axes of the plates inside the block that the target is indexed by."""
-    for index in target.indices:
-        elaborate(index, scope)
-    inner = [active for active in scope.loops if active.loop is not block.loop]
-    return tuple(
-        Axis(active.loop.set) for active in inner if any(isinstance(i, tree.Name) and i.name == active.written for i in target.indices)
-    )
+def _plates(target: tree.Target, block: _Block, scope: Scope) -> tuple[Axis, ...] | None:
+    """The axes of the plates that the target is indexed by: all that are around it but the block's own, the outer ones first."""
+    around = [active for active in scope.loops if active.loop is not block.loop]
+    written = [i.name if isinstance(i, tree.Name) else "" for i in target.indices]
+    outer = {active.written for active in around if any(active.loop is loop for loop in block.plates)}
+    in_order = [name in outer for name in written] == sorted((name in outer for name in written), reverse=True)
+    if sorted(written) != sorted(active.written for active in around) or not in_order:
+        every = f"[{', '.join(active.written for active in around)}]" if around else ""
+        message = f"`{target.span.text}` stands in a block whose plates are {', '.join(a.written for a in around) or 'none'}"
+        scope.findings.error("AIM0211", message, target.span, f"write {target.name}{chr(39) * target.primes}{every}")
+        return None
+    named = {active.written: active for active in around}
+    return tuple(Axis(named[name].loop.set) for name in written)
+
+
+def _enter(
+    target: tree.Target,
+    order: int,
+    said: tuple[TypedExpression | None, DistributionCall | DistributionChoice | None],
+    block: _Block,
+    scope: Scope,
+    into: list[MotionStatement],
+) -> None:
+    """Keep what a statement says, where the block can hold it."""
+    value, distribution = said
+    if not _can_hold(target, value, distribution, order, block, scope):
+        return
+    indices = tuple(i for i in (elaborate(index, scope) for index in target.indices) if i is not None)
+    loops = tuple(active.loop for active in scope.loops if active.loop is not block.loop)
+    into.append(MotionStatement(target.name, order, indices, loops, value, distribution, span=target.span))
+
+
+def _can_hold(
+    target: tree.Target,
+    value: TypedExpression | None,
+    distribution: DistributionCall | DistributionChoice | None,
+    order: int,
+    block: _Block,
+    scope: Scope,
+) -> bool:
+    """A block is Gaussian with known structure: noise that no state changes, inputs at their own bin, no networks."""
+    found: list[tuple[str, Span, str]] = []
+    said = value if value is not None else distribution
+    for call in inside(said, NetworkCall):
+        found.append(("a network cannot stand in a `generalized` block", call.span, ""))
+    for use in inside(said, Indexed):
+        for index in use.indices:
+            if not isinstance(index, IndexReference) and any(r.name == block.loop.name for r in inside(index, IndexReference)):
+                hint = f"write [{block.loop.name}]: derivatives say what is before and after"
+                found.append(("an input is read at its own bin", use.span, hint))
+    if value is not None and target.name in block.states and not block.is_world and order:
+        hint = "write ~ Normal(…, precision = 1e6), or a definition without primes"
+        found.append((f"`{target.span.text}` is the derivative of a state: it has noise", target.span, hint))
+    if distribution is not None:
+        if not isinstance(distribution, DistributionCall) or distribution.name not in ("Normal", "MvNormal"):
+            found.append(
+                ("statements of a `generalized` block are Normal or MvNormal", distribution.span, "write Normal(mean, precision = …)")
+            )
+        else:
+            changing = set(block.states) | block.sensors | block.actions
+            for name, argument in distribution.arguments.items():
+                read = {reference.rstrip("'") for reference in variables_in(argument)} & changing
+                if name != "mean" and (read or any(r.name == block.loop.name for r in inside(argument, IndexReference))):
+                    what = f"`{sorted(read)[0]}`" if read else f"`{block.loop.name}`"
+                    found.append((f"`{name}` changes with {what}: the noise of a block is the same at each bin", argument.span, ""))
+    for message, span, hint in found:
+        scope.findings.error("AIM0225", message, span, hint)
+    return not found
 
 
 def _declare(statement: tree.StateDeclaration | tree.ActionDeclaration, block: _Block, scope: Scope) -> None:
@@ -152,12 +332,18 @@ def _declare(statement: tree.StateDeclaration | tree.ActionDeclaration, block: _
         model.broken.add(target.name)
         return
     plates = _plates(target, block, scope)
+    if plates is None or declared.kind != "real":
+        if plates is not None:
+            scope.findings.error("AIM0225", "states and actions of a block are real numbers or vectors of them", statement.type.span)
+        block.failed.add(target.name)
+        model.broken.add(target.name)
+        return
     value = ValueType(declared.kind, (*plates, *declared.axes), declared.member_of)
     model.variables[target.name] = Variable(target.name, "random", value, len(plates), span=target.span)
     model.random.add(target.name)
     if isinstance(statement, tree.StateDeclaration):
         model.primes[target.name] = block.order
-        block.states.add(target.name)
+        block.states[target.name] = target.span
     else:
         block.actions.add(target.name)
 
@@ -175,6 +361,7 @@ def _is_new(name: str, span: Span, scope: Scope) -> bool:
 def _equation(target: tree.Target, block: _Block, scope: Scope) -> bool:
     """Whether the statement gives one derivative of a state, for the first time and within the order of the block."""
     if target.primes > block.order:
+        block.failed.add(target.name)
         message = f"`{target.name}` has {block.order} derivatives here"
         scope.findings.error("AIM0113", message, target.span, "raise `order` of the block")
         return False
@@ -183,7 +370,7 @@ def _equation(target: tree.Target, block: _Block, scope: Scope) -> bool:
         message = f"`{target.span.text}` already has an equation"
         scope.findings.error("AIM0101", message, target.span, related=(Related(before, "the first"),))
         return False
-    other = next((p for (n, p) in block.equations if n == target.name and p and target.primes), None)
+    other = next((p for (n, p) in block.equations if n == target.name and target.name in block.states), None)
     if other is not None:
         hint = "only its highest derivative has one; lower ones are tied by definition"
         related = (Related(block.equations[target.name, other], "the other"),)
@@ -204,16 +391,22 @@ def _random(statement: tree.Random, block: _Block, scope: Scope) -> None:
         if new and target.name not in model.variables:
             model.broken.add(target.name)
         return
+    plates = _plates(target, block, scope)
+    if plates is None:
+        if new and target.name not in model.variables:
+            model.broken.add(target.name)
+        return
     if not new:
         _fits_state(target, found[1], model, scope)
     elif block.is_world and target.name in model.variables:
         block.sensors.add(target.name)
     elif _is_new(target.name, target.span, scope):
-        plates = _plates(target, block, scope)
         value = replace(found[1], axes=(*plates, *found[1].axes))
         model.variables[target.name] = Variable(target.name, "random", value, len(plates), span=target.span)
         model.random.add(target.name)
         block.sensors.add(target.name)
+    if target.name in block.states or target.name in block.sensors:
+        _enter(target, target.primes, (None, found[0]), block, scope, block.statements)
 
 
 def _fits_state(target: tree.Target, value: ValueType, model: ModelNames, scope: Scope) -> None:
@@ -227,8 +420,9 @@ def _deterministic(statement: tree.Deterministic, block: _Block, scope: Scope) -
     target, model = statement.target, scope.model
     value = elaborate(statement.value, scope)
     if target.name in block.states:
-        if _equation(target, block, scope) and value is not None:
+        if _equation(target, block, scope) and value is not None and _plates(target, block, scope) is not None:
             _fits_state(target, value.type, model, scope)
+            _enter(target, target.primes, (value, None), block, scope, block.statements)
         return
     if target.primes:
         hint = did_you_mean(target.name, block.states) or f"declare it: state {target.name}: real"
@@ -238,17 +432,24 @@ def _deterministic(statement: tree.Deterministic, block: _Block, scope: Scope) -
         model.broken.add(target.name)
     elif _is_new(target.name, target.span, scope):
         plates = _plates(target, block, scope)
+        if plates is None:
+            model.broken.add(target.name)
+            return
         own = replace(value.type, axes=(*plates, *value.type.axes))
         model.variables[target.name] = Variable(target.name, "deterministic", own, len(plates), span=target.span)
         block.sensors.add(target.name)
+        _enter(target, 0, (value, None), block, scope, block.statements)
 
 
 def _world(statement: tree.World, block: _Block, scope: Scope) -> None:
     """The process outside: states of its own, the block's actions, and the block's sensors defined again."""
     model = scope.model
     own = {node.target.name for node in walk(statement) if isinstance(node, tree.StateDeclaration)}
-    hidden = {name: "is what the model believes: the world has states of its own" for name in block.states - own}
-    variables = {name: variable for name, variable in model.variables.items() if name not in block.states & own}
+    hidden = {name: "is what the model believes: the world has states of its own" for name in block.states.keys() - own}
+    variables = {name: variable for name, variable in model.variables.items() if name not in block.states.keys() & own}
     outside = replace(model, variables=variables, primes=dict(model.primes), hidden=hidden, broken=set(model.broken))
-    world = _Block(block.loop, block.order, is_world=True)
+    world = _Block(block.loop, block.plates, block.order, is_world=True)
     _statements(statement.body, world, replace(scope, model=outside))
+    _complete(world, scope)
+    defined = {n: v for n, v in outside.variables.items() if n in world.states or n in world.sensors}
+    block.world = TypedWorld(world.part, defined, span=_first_line(statement.span))

@@ -45,7 +45,9 @@ def enter(instance: Instance, leaf: Leaf, scope: Scope, written: Written) -> Non
         loops, value = _loops(potential.loops, instance, leaf), rewritten(potential.value, instance)
         written.potentials.append(Potential(loops, value, span=rewritten(potential.span, instance)))
         _check_again(value, loops, instance, scope)
-    written.unsupported.extend(replace(d, span=d.span and rewritten(d.span, instance)) for d in known.unsupported)
+    if known.motion is not None:
+        text = f"`{known.name}` has a generalized block, so that it is no distribution"
+        scope.findings.error("AIM0226", text, instance.span, "write the block in this model")
 
 
 def check_gaps(model: ModelNames) -> None:

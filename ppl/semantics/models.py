@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from ppl.semantics import agents, generalized, instances, networks, unsupported
+from ppl.semantics import agents, generalized, instances, networks
 from ppl.semantics.calls import is_number
 from ppl.semantics.constants import SUPPORT_OF_KIND, broken_rule, fold
 from ppl.semantics.definitions import Leaf, define, leaves_of
@@ -53,8 +53,8 @@ def check_model(declaration: tree.ModelDeclaration, file: FileNames, findings: F
         potentials=tuple(written.potentials),
         networks=model.networks,
         agent=agents.agent_of(scope, written) if declaration.kind == "agent" else None,
+        motion=written.motion,
         exported=exported,
-        unsupported=tuple(written.unsupported),
         span=declaration.span,
     )
 
@@ -174,8 +174,7 @@ def _statement(leaf: Leaf, declaration: tree.ModelDeclaration, scope: Scope, wri
         case tree.Export():
             written.exports.append(statement)
         case tree.Generalized():
-            generalized.check(statement, inner)
-            written.unsupported.append(unsupported.generalized(statement))
+            generalized.check(statement, declaration.kind, inner, written)
         case tree.Network() | tree.Input():
             pass
         case _ if declaration.kind == "agent":

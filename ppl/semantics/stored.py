@@ -18,7 +18,7 @@ KINDS = {kind.__name__: kind for kind in vars(typed).values() if isinstance(kind
 def stored(model: typed.TypedModel) -> dict[str, Any]:
     """The model as numbers, texts, lists and mappings, without what is said while it is checked."""
     writer = _Writer()
-    told = writer.plain(replace(model, unsupported=(), warnings=()))
+    told = writer.plain(replace(model, warnings=()))
     return {"model": told, "sources": [{"name": s.name, "text": s.text} for s in writer.sources]}
 
 

@@ -329,6 +329,63 @@ class TypedAgent:
     planning: Planning | None = None
 
 
+# ------------------------------------------------------------------ generalized coordinates of motion
+@dataclass(frozen=True)
+class MotionStatement:
+    """`x'' ~ Normal(…)`, `y ~ …`, `c = …` in a generalized block, or the value of a state at the start.
+
+    `order` counts the primes of what it speaks of; `loops` are those of the plates around it, without the block's own. It is certain
+    (`value`) or has a `distribution`. Expressions name derivatives with their primes, `x'`, and block variables without the block's axis.
+    """
+
+    variable: str
+    order: int
+    indices: tuple[TypedExpression, ...]
+    loops: tuple[Loop, ...]
+    value: TypedExpression | None = None
+    distribution: DistributionCall | DistributionChoice | None = None
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class MotionPart:
+    """States with their values at the start, and the statements about them and what is sensed of them, in the order of the file."""
+
+    states: tuple[str, ...]
+    starts: tuple[MotionStatement, ...]
+    statements: tuple[MotionStatement, ...]
+
+
+@dataclass(frozen=True)
+class TypedWorld:
+    """The process that a block's actions work on; `variables` are its states and sensors, without the block's axis."""
+
+    part: MotionPart
+    variables: dict[str, Variable] = field(hash=False)
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class TypedMotion:
+    """A `generalized` block. Its states, causes, sensors and actions are among the variables of the model, with the axes of the `plates`
+    around the block first, then the block's own, then those of plates inside it."""
+
+    loop: Loop
+    plates: tuple[Loop, ...]
+    options: dict[str, TypedExpression] = field(hash=False)
+    scheme: Literal["mode", "flow", "smooth"]
+    part: MotionPart
+    actions: tuple[str, ...] = ()
+    world: TypedWorld | None = None
+    span: Span = field(compare=False, repr=False, kw_only=True)
+
+    @property
+    def defined(self) -> tuple[str, ...]:
+        """The variables that the block defines."""
+        names = (*self.part.states, *(s.variable for s in self.part.statements), *self.actions)
+        return tuple(dict.fromkeys(names))
+
+
 @dataclass(frozen=True)
 class TypedModel:
     name: str
@@ -342,9 +399,9 @@ class TypedModel:
     potentials: tuple[Potential, ...] = ()
     networks: dict[str, Network] = field(default_factory=dict)
     agent: TypedAgent | None = None
+    motion: TypedMotion | None = None
     begun: dict[str, tuple[int, int]] = field(default_factory=dict)  # series that go on: which axis is time, and what is in front
     exported: str | None = None  # what it is as a distribution in another model; None where it defines nothing
-    unsupported: tuple[Diagnostic, ...] = ()  # what parses and is checked but cannot run yet: `ppl run` stops with these
     warnings: tuple[Diagnostic, ...] = ()
     span: Span = field(compare=False, repr=False, kw_only=True)
 

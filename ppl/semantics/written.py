@@ -16,12 +16,13 @@ from ppl.semantics.typed import (
     Potential,
     RandomStatement,
     TypedExpression,
+    TypedMotion,
     ValueType,
     Variable,
 )
 from ppl.semantics.types import joined, name_type
 from ppl.semantics.walking import inside
-from ppl.source.diagnostics import Diagnostic, Related
+from ppl.source.diagnostics import Related
 from ppl.source.text import Span
 from ppl.syntax import tree
 
@@ -33,11 +34,11 @@ class Written:
     statements: list[RandomStatement | DeterministicStatement] = field(default_factory=list)
     potentials: list[Potential] = field(default_factory=list)
     sizes: dict[str, TypedExpression | None] = field(default_factory=dict)
-    unsupported: list[Diagnostic] = field(default_factory=list)
     exports: list[tree.Export] = field(default_factory=list)
     agent: list[AgentStatement] = field(default_factory=list)
     habit: tuple[PolicyEntry, ...] | None = None
     planning: Planning | None = None
+    motion: TypedMotion | None = None
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,8 @@ def add_variable(definition: Definition, model: ModelNames) -> None:
 def sets_used(model: ModelNames, written: Written) -> dict[str, IndexSet]:
     """Every set that axes, loops and members of the model use, by key."""
     found = {name: model.sets[name] for name in written.sizes}
-    for part in (tuple(model.variables.values()), written.statements, written.potentials, tuple(model.networks.values()), written.agent):
+    parts = (written.statements, written.potentials, tuple(model.networks.values()), written.agent, written.motion)
+    for part in (tuple(model.variables.values()), *parts):
         found |= {index_set.key: index_set for index_set in inside(part, IndexSet)}
     for index_set in list(found.values()):
         if index_set.size_name is not None and index_set.size_name not in found:

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ppl.source.diagnostics import AimError
 from ppl.tools.inputs import Inputs, gather
-from ppl.tools.messages import say, show_diagnostics
+from ppl.tools.messages import say
 from ppl.tools.options import data_option, file_argument, set_option
 
 if TYPE_CHECKING:
     from ppl.compiler.plan import Plan
     from ppl.engines.routing import BridgePlan
     from ppl.graph.factor_graph import FactorGraph
-    from ppl.semantics.typed import TypedModel
+    from ppl.motion.plan import MotionPlan
 
 STAGES = ("tree", "typed", "graph", "plan", "program")
 
@@ -34,7 +32,6 @@ def graph(file: str, name: str | None, out: Path | None, data: tuple[str, ...], 
     if out is not None:
         picture_format(out)
     inputs = gather(file, name, data, values)
-    _tell_what_lacks(inputs.model.typed)
     found = _graph(inputs)
     if out is None:
         click.echo(str(found))
@@ -85,23 +82,17 @@ def explain(
     click.echo(text.rstrip("\n"))
 
 
-def _tell_what_lacks(model: TypedModel) -> None:
-    """What cannot run yet may not be in the graph either: an error where nothing else is there, else a warning."""
-    if model.unsupported and not model.statements:
-        raise AimError(model.unsupported)
-    show_diagnostics(replace(diagnostic, severity="warning") for diagnostic in model.unsupported)
-
-
 def _graph(inputs: Inputs) -> FactorGraph:
     return inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name)
 
 
-def program_text(plan: Plan | BridgePlan) -> str:
+def program_text(plan: Plan | BridgePlan | MotionPlan) -> str:
     """What one sweep computes: the blocks in the order of their updates, and the array program that JAX makes of them."""
-    from ppl.engines.routing import BridgePlan
+    from ppl.compiler.plan import Plan
 
-    if isinstance(plan, BridgePlan):
-        return f"{plan}\nno program of messages: NumPyro runs the model"
+    if not isinstance(plan, Plan):
+        runs = "NumPyro runs the model" if plan.bound.model.motion is None else "a generalized block is least squares"
+        return f"{plan}\nno program of messages: {runs}"
     import jax
     import numpy as np
 

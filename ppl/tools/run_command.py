@@ -64,8 +64,6 @@ def run(
     """
     inputs = gather(file, name, data, values)
     model = inputs.model
-    if model.typed.unsupported:
-        raise AimError(model.typed.unsupported)
     if out is not None:
         _make_folder(out)
     if model.typed.kind == "agent":

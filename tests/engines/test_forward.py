@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,9 +24,8 @@ model river:
 
 
 def bound(text: str, **data: Any) -> BoundModel:
-    """A model with its data, whether an engine serves it or not."""
-    model = ppl.parse(text)
-    return replace(model, typed=replace(model.typed, unsupported=())).bind(**data)
+    """A model with its data."""
+    return ppl.parse(text).bind(**data)
 
 
 def predict(where: BoundModel, draws: dict[str, np.ndarray], **values: Any) -> dict[str, np.ndarray]:

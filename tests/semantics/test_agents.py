@@ -1,4 +1,4 @@
-"""Agents and generalized blocks go through names, sets and tables, although they cannot run yet."""
+"""Agents and generalized blocks go through names, sets and tables."""
 
 from __future__ import annotations
 
@@ -121,9 +121,13 @@ model m:
 """
 
 
-def test_a_generalized_block_is_checked_and_cannot_run_yet() -> None:
+def test_a_generalized_block_is_kept_with_its_statements() -> None:
     model = typed(MOTION).models["m"]
-    assert [found.code for found in model.unsupported] == ["AIM0702"]
+    motion = model.motion
+    assert motion is not None and motion.world is not None
+    assert motion.part.states == ("x", "v") and motion.actions == ("a",) and motion.scheme == "mode"
+    assert [(s.variable, s.order) for s in motion.part.statements] == [("x", 2), ("v", 1), ("y", 0)]
+    assert [s.variable for s in motion.part.starts] == ["x"] and set(motion.world.variables) == {"x", "y"}
     assert {name: len(v.type.axes) for name, v in model.variables.items()} == {"k": 0, "u": 1, "x": 1, "v": 2, "a": 1, "y": 1, "late": 0}
 
 
@@ -136,6 +140,15 @@ def test_a_generalized_block_is_checked_and_cannot_run_yet() -> None:
         ("0.2 * x'", "0.2 * y'", "AIM0104"),
         ("v' ~ MvNormal([v[1], -v[0]], precision = eye(2))", "v' ~ Normal(0, 1)", "AIM0215"),
         ("x'' ~", "z'' ~", "AIM0104"),
+        ("v' ~ MvNormal([v[1], -v[0]], precision = eye(2))", "", "AIM0223"),
+        ("order = 3", "order = 3, order_causes = 4", "AIM0224"),
+        ("order = 3", "order = 3, order_observed = 4", "AIM0224"),
+        ("y ~ Normal(x, precision = 64)\n        world", "y ~ StudentT(4, x, 1)\n        world", "AIM0225"),
+        ("y ~ Normal(x, precision = 64)\n        world", "y ~ Normal(x, precision = exp(x))\n        world", "AIM0225"),
+        ("u[t] + a", "u[T - 1 - t] + a", "AIM0225"),
+        ("x'' ~ Normal(-k * x - 0.2 * x' + u[t] + a, precision = 16)", "x'' = -k * x", "AIM0225"),
+        ("t in T (", "t in 1..T (", "AIM0226"),
+        ("model m:", "agent m:", "AIM0226"),
         ("y ~ Normal(x, precision = 64)\n        world", "y ~ Normal(z, precision = 64)\n        world", "AIM0104"),
         ("x' = a - x", "x' = a - v[0]", "AIM0117"),
         ("late = y[0] - x[1]", "late = x'", "AIM0113"),

@@ -1,0 +1,147 @@
+"""From the plan of a block to a posterior."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.engines.cache import use_compilation_cache
+from ppl.engines.fitting import checked_options
+from ppl.engines.precision import with_precision
+from ppl.engines.vmp import Progress
+from ppl.graph.bound import BoundModel
+from ppl.motion import mode, smooth
+from ppl.motion.block import Outside
+from ppl.motion.flow import Flow
+from ppl.motion.learning import Learning
+from ppl.motion.mode import Mode
+from ppl.motion.parameters import Parameters
+from ppl.motion.plan import MotionPlan
+from ppl.motion.questions import MotionQuestions
+from ppl.motion.report import Learnt, MotionReport, Path
+from ppl.motion.smooth import Smooth
+from ppl.motion.states import States
+from ppl.results.posterior import Posterior
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scheme left: the states, what is learnt beside them, and how it went."""
+
+    states: States
+    learnt: Learnt
+    trace: np.ndarray = field(repr=False)
+    converged: bool
+    seconds: dict[str, float]
+    exact: bool = False
+
+
+def fit_motion(
+    plan: MotionPlan,
+    *,
+    seed: int = 0,
+    iterations: int | None = None,
+    tolerance: float | None = None,
+    restarts: int | None = None,
+    dtype: Any = None,
+    start: dict[str, np.ndarray] | None = None,
+    progress: Progress | None = None,
+) -> Posterior:
+    """The posterior of a model with a generalized block; `iterations` limits the sweeps over parameters and precisions."""
+    use_compilation_cache()
+    precision = checked_options(dtype, iterations, tolerance, restarts)
+    outcome = with_precision(precision, _outcome)(plan, iterations, tolerance)
+    report = MotionReport(plan, outcome.states.mean, outcome.states.covariance, outcome.learnt, seed)
+    finite = bool(np.isfinite(outcome.trace).all())
+    return Posterior(
+        model=plan.bound.model.name,
+        doc=plan.bound.model.doc,
+        engine=plan.engine,
+        exact=outcome.exact and finite,
+        status="not finite" if not finite else "exact" if outcome.exact else "converged" if outcome.converged else "iteration limit",
+        iterations=max(1, len(outcome.trace) - 1),
+        elbo_trace=outcome.trace,
+        plan=plan,
+        names=report.names,
+        believe=with_precision(precision, report.believe),
+        factor_energies=dict,
+        joint_draws=with_precision(precision, report.joint_draws),
+        seed=seed,
+        seconds=outcome.seconds,
+        questions=MotionQuestions(plan.bound, _no_model, dict, report=report),
+        warnings=(*(d.message for d in plan.bound.warnings), *_warnings(plan, outcome, finite)),
+    )
+
+
+def _no_model(bound: BoundModel) -> Posterior:
+    raise AssertionError(f"`{bound.model.name}` is fitted again by whoever holds its model")
+
+
+def _warnings(plan: MotionPlan, outcome: Outcome, finite: bool) -> list[str]:
+    if not finite:
+        names = ", ".join(f"`{x.name}`" for x in plan.block.unknowns)
+        return [f"the free energy is not finite: nothing determines some of {names} at some bin; observe more, or try scheme = smooth"]
+    if not outcome.converged:
+        return ["not converged: give more `iterations`, or a larger `tolerance`"]
+    return []
+
+
+def _outcome(plan: MotionPlan, sweeps: int | None, tolerance: float | None) -> Outcome:
+    parameters = Parameters(plan)
+    if plan.latent:
+        return _learnt(plan, parameters, sweeps, tolerance)
+    begun = time.perf_counter()
+    outside = parameters.outside(jnp.zeros(0), {})
+    scheme = scheme_of(plan, outside)
+    program = jax.jit(scheme).lower(outside).compile()
+    compiled = time.perf_counter()
+    states = jax.tree.map(np.asarray, program(outside))
+    seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
+    trace, settled, learnt = np.asarray([states.bound.sum()]), bool(states.settled.all()), Learnt(parameters)
+    exact = isinstance(scheme, Smooth) and scheme.linear
+    return Outcome(*_by_bin(scheme, states, learnt, outside), trace, settled, seconds, exact)
+
+
+def scheme_of(plan: MotionPlan, outside: Outside) -> Mode | Flow | Smooth:
+    """What infers the states, given values of what is outside of the block."""
+    match plan.engine:
+        case "flow":
+            return Flow(plan.block)
+        case "smooth":
+            return Smooth(plan.block, smooth.is_linear(plan.block, outside))
+    return Mode(plan.block, mode.is_linear(plan.block, outside))
+
+
+def _by_bin(scheme: Any, states: States, learnt: Learnt, outside: Outside) -> tuple[States, Learnt]:
+    """The belief in the unknowns at each bin, where the scheme has others."""
+    if not isinstance(scheme, Smooth):
+        return states, learnt
+    mean, slopes = (np.asarray(a) for a in jax.jit(scheme.told)(jnp.asarray(states.mean), outside))
+    whole = states.covariance[:, 0]
+    covariance = np.einsum("stip,spq,stjq->stij", slopes, whole, slopes)
+    moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0])
+    path = Path(slopes, whole)
+    return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=path)
+
+
+def _learnt(plan: MotionPlan, parameters: Parameters, sweeps: int | None, tolerance: float | None) -> Outcome:
+    begun = time.perf_counter()
+    first = parameters.outside(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
+    scheme = scheme_of(plan, first)
+    assert not isinstance(scheme, Flow)  # the plan refuses it
+    learning = Learning(scheme, parameters)
+    learning.program(learning.start.at, learning.start.gammas)
+    compiled = time.perf_counter()
+    belief, last, trace, converged = learning.fit(sweeps, tolerance)
+    last = jax.tree.map(np.asarray, last)
+    gammas = {n: (float(a), float(b)) for n, (a, b) in belief.gammas.items()}
+    learnt = Learnt(parameters, np.asarray(belief.at), last.covariance, last.moves, gammas)
+    seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
+    outside = parameters.outside(belief.at, learnt.precisions)
+    settled = converged and bool(last.states.settled.all())
+    return Outcome(*_by_bin(scheme, last.states, learnt, outside), trace, settled, seconds)

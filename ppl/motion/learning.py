@@ -1,0 +1,180 @@
+"""Parameters and precisions with the states: one free energy, which no sweep lets fall.
+
+The unknowns of all bins and the coordinates θ of the parameters are one Gaussian block in the form of an arrow: given θ the bins are apart,
+so that the states are settled for each θ (`mode`), and what is left is a function of θ alone,
+
+    L(θ) = Σ_bins [log density of the errors at the mode + ½ log |2π C|] + log prior(θ),
+
+whose Laplace approximation is the belief in θ: the curvature of its first part in the direction in which the modes move with θ (the Schur
+complement of the arrow), the slope with that of ½ log |C|. A precision p with a Gamma prior is a block of its own,
+q(p) = Gamma(a + N / 2, b + ½ E eᵀ (R ⊗ P₀) e), with E p in the noise of the states. A sweep is a Newton step in θ and the update of
+every p; each is shortened until the free energy does not fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.scipy.special import digamma, gammaln
+
+from ppl.motion.mode import Mode
+from ppl.motion.parameters import GammaPrior, Parameters
+from ppl.motion.residuals import LOG_2PI
+from ppl.motion.smooth import Smooth
+from ppl.motion.states import States
+
+HALVINGS = 12
+LONGEST = 64.0  # steps of precisions, in updates
+TOLERANCE = 1e-10
+SWEEPS = 100
+
+
+@dataclass(frozen=True)
+class Belief:
+    """In the coordinates a Normal about `at`; of each precision the shape and the rate of a Gamma."""
+
+    at: Any
+    gammas: Mapping[str, tuple[Any, Any]]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Evaluation:
+    """All that is to be known at a belief. `moves` is how the modes move with the coordinates; `squares` are E |whitened error|² and their
+    number by line, over all bins."""
+
+    bound: Any = field()
+    states: States = field()
+    step: Any = field()
+    covariance: Any = field()
+    moves: Any = field()
+    squares: Any = field()
+    numbers: Any = field()
+
+
+@dataclass(frozen=True, eq=False)
+class Learning:
+    mode: Mode | Smooth
+    parameters: Parameters
+
+    # ------------------------------------------------------------ one belief
+    def evaluate(self, at: Any, gammas: Mapping[str, tuple[Any, Any]]) -> Evaluation:
+        """Pure: to be compiled."""
+        means = {n: a / b for n, (a, b) in gammas.items()}
+
+        def outside(u: Any) -> dict[str, Any]:
+            return self.parameters.outside(u, means)
+
+        states = self.mode(outside(at))
+        u = jax.lax.stop_gradient(states.mean)
+        slopes = self.mode.slopes(u, outside(at))  # (series, T, errors, width)
+        by_parameter = jax.jacfwd(lambda p: self.mode.errors(u, outside(p)))(at)
+        moves = -jnp.einsum("stij,stej,step->stip", states.covariance, slopes, by_parameter)
+
+        def followed(change: Any) -> Any:
+            errors = self.mode.errors(u + moves @ change, outside(at + change))
+            return -0.5 * (errors**2).sum() + self.mode.log_normalisers(outside(at + change)).sum() + self.parameters.log_prior(at + change)
+
+        def entropy(change: Any) -> Any:
+            return -0.5 * self.mode.log_curvatures(u + moves @ change, outside(at + change)).sum()
+
+        nothing = jnp.zeros_like(at)
+        gradient = jax.grad(followed)(nothing) + jax.jacfwd(entropy)(nothing)
+        covariance, log_volume = _inverse(-jax.hessian(followed)(nothing))
+        joint = jnp.einsum("stej,stjp->step", slopes, moves) + by_parameter
+        spread = jnp.einsum("stei,stij,stej->ste", slopes, states.covariance, slopes) + jnp.einsum(
+            "step,pq,steq->ste", joint, covariance, joint
+        )
+        squares = self.mode.by_line(self.mode.errors(u, outside(at)) ** 2 + spread)
+        numbers = self.mode.numbers()
+        bound = states.bound.sum() + self.parameters.log_prior(at) + 0.5 * len(at) * LOG_2PI + 0.5 * log_volume
+        bound += sum((self._gamma_terms(g, *gammas[g.name], numbers) for g in self.parameters.gammas), jnp.zeros(()))
+        return Evaluation(bound, states, covariance @ gradient, covariance, moves, squares, numbers)
+
+    def _gamma_terms(self, prior: GammaPrior, shape: Any, rate: Any, numbers: Any) -> Any:
+        """½ N (E log p - log E p), which the states' bound lacks, and minus the divergence of the belief from the prior."""
+        count = sum(numbers[k] for k in prior.lines)
+        log_mean, mean = digamma(shape) - jnp.log(rate), shape / rate
+        divergence = (shape - prior.shape) * digamma(shape) - gammaln(shape) + gammaln(prior.shape)
+        divergence += prior.shape * (jnp.log(rate) - jnp.log(prior.rate)) + shape * (prior.rate - rate) / rate
+        return 0.5 * count * (log_mean - jnp.log(mean)) - divergence
+
+    @cached_property
+    def program(self) -> Callable[..., Evaluation]:
+        return jax.jit(self.evaluate)
+
+    # ------------------------------------------------------------ sweeps
+    @property
+    def start(self) -> Belief:
+        gammas = {g.name: (jnp.asarray(g.shape), jnp.asarray(g.rate)) for g in self.parameters.gammas}
+        return Belief(self.parameters.start, gammas)
+
+    def fit(self, sweeps: int | None, tolerance: float | None) -> tuple[Belief, Evaluation, np.ndarray, bool]:
+        """The belief, what is known at it, the bound after each sweep, and whether it has converged."""
+        belief = self.start
+        now = self.program(belief.at, belief.gammas)
+        trace, limit, pace = [float(now.bound)], TOLERANCE if tolerance is None else tolerance, 1.0
+        for _ in range(sweeps or SWEEPS):
+            before, sd = (belief, now), np.sqrt(np.maximum(np.diagonal(now.covariance), 1e-300))
+            belief, now = self._followed(belief, now)
+            belief, now, pace = self._precisions(belief, now, pace)
+            trace.append(float(now.bound))
+            moved = np.max(np.abs(belief.at - before[0].at) / sd, initial=0.0) + self._changed(before[0], belief)
+            if not np.isfinite(trace[-1]) or (trace[-1] - trace[-2] <= limit * (1 + abs(trace[-1])) and moved < 1e-5):
+                return belief, now, np.asarray(trace), bool(np.isfinite(trace[-1]))
+            if trace[-1] == trace[-2]:
+                return belief, now, np.asarray(trace), True
+        return belief, now, np.asarray(trace), False
+
+    def _changed(self, a: Belief, b: Belief) -> float:
+        """The largest relative change of a precision."""
+        return max((abs(float(a.gammas[n][0] / a.gammas[n][1] * b.gammas[n][1] / b.gammas[n][0]) - 1) for n in a.gammas), default=0.0)
+
+    def _followed(self, belief: Belief, now: Evaluation) -> tuple[Belief, Evaluation]:
+        if not self.parameters.size:
+            return belief, now
+        return self._guarded(belief, now, lambda part: replace(belief, at=belief.at + part * now.step))[:2]
+
+    def _precisions(self, belief: Belief, now: Evaluation, pace: float) -> tuple[Belief, Evaluation, float]:
+        """Each Gamma to its optimum given the others, or beyond it: steps that succeed grow, in its logarithms."""
+        if not self.parameters.gammas:
+            return belief, now, pace
+        wanted = {}
+        for g in self.parameters.gammas:
+            mean = belief.gammas[g.name][0] / belief.gammas[g.name][1]
+            count, squares = (sum(which[k] for k in g.lines) for which in (now.numbers, now.squares))
+            wanted[g.name] = (g.shape + 0.5 * count, g.rate + 0.5 * squares / mean)
+
+        def at(part: float) -> Belief:
+            mixed = {n: (wanted[n][0], belief.gammas[n][1] * (wanted[n][1] / belief.gammas[n][1]) ** part) for n in wanted}
+            return replace(belief, gammas=mixed)
+
+        belief, now, taken = self._guarded(belief, now, at, pace)
+        return belief, now, min(max(2 * taken, 1.0), LONGEST)
+
+    def _guarded(
+        self, belief: Belief, now: Evaluation, at: Callable[[float], Belief], longest: float = 1.0
+    ) -> tuple[Belief, Evaluation, float]:
+        """The longest of halved steps by which the bound does not fall, and how long it is."""
+        for k in range(HALVINGS):
+            part = longest * 0.5**k
+            there = at(part)
+            then = self.program(there.at, there.gammas)
+            if float(then.bound) >= float(now.bound):
+                return there, then, part
+        return belief, now, 0.0
+
+
+def _inverse(curvature: Any) -> tuple[Any, Any]:
+    """The covariance of a curvature and the log of its determinant; directions that curve the wrong way count by their size."""
+    if not len(curvature):
+        return curvature, jnp.zeros(())
+    values, vectors = jnp.linalg.eigh(curvature)
+    values = jnp.maximum(jnp.abs(values), 1e-10)
+    return (vectors / values) @ vectors.T, -jnp.log(values).sum()

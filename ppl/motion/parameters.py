@@ -1,0 +1,164 @@
+"""What is latent outside of a block: coordinates without bounds for a joint Normal belief, and precisions whose Gamma prior is conjugate.
+
+The coordinates and their prior density are those by which every other model is fitted by gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.graph.evaluate import Evaluator
+from ppl.graph.references import statement_uses
+from ppl.motion.plan import MotionPlan
+from ppl.semantics import typed
+from ppl.semantics.walking import variables_in
+
+PRIOR_STEPS = 20
+
+
+@dataclass(frozen=True)
+class GammaPrior:
+    """Of a precision that multiplies known matrices in the noise of these lines (by their number), and stands nowhere else."""
+
+    name: str
+    shape: float
+    rate: float
+    lines: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Parameters:
+    """`outside(u, precisions)` is a pure function: the values of all that stands outside of the block."""
+
+    plan: MotionPlan = field(repr=False)
+
+    @cached_property
+    def gammas(self) -> tuple[GammaPrior, ...]:
+        found = (self._gamma(name) for name in self.plan.latent)
+        return tuple(g for g in found if g is not None)
+
+    def _gamma(self, name: str) -> GammaPrior | None:
+        model, block = self.plan.prior.model, self.plan.block
+        own = [s for s in model.statements if s.variable == name]
+        read = any(name in {used for used, _ in statement_uses(s)} for s in model.statements)
+        call = getattr(own[0], "distribution", None) if len(own) == 1 else None
+        if (
+            read
+            or not isinstance(call, typed.DistributionCall)
+            or call.name not in ("Gamma", "Exponential")
+            or model.variables[name].type.axes
+        ):
+            return None
+        if name in self.plan.prior.values or any(variables_in(a) & set(self.plan.latent) for a in call.arguments.values()):
+            return None
+        lines = tuple(k for k, line in enumerate(block.lines) if self._scales(line.statement, name))
+        mentioned = sum(name in variables_in(s) for s in (*block.motion.part.statements, *block.motion.part.starts))
+        if not lines or mentioned != len(lines):
+            return None
+        given = {
+            n: float(np.asarray(Evaluator(self.plan.bound.sizes, block.known).evaluate(a, {}).data)) for n, a in call.arguments.items()
+        }
+        rate = given.get("rate", 1.0 / given["scale"] if "scale" in given else 1.0)
+        return GammaPrior(name, given.get("shape", 1.0), rate, lines)
+
+    def _scales(self, statement: typed.MotionStatement, name: str) -> bool:
+        """Whether the noise has the precision `p`, or `p` times what is known."""
+        call = statement.distribution
+        if (
+            not isinstance(call, typed.DistributionCall)
+            or "precision" not in call.arguments
+            or name in variables_in(call.arguments["mean"])
+        ):
+            return False
+        match call.arguments["precision"]:
+            case typed.VariableReference(name=own):
+                return own == name
+            case typed.Apply(function="multiply", arguments=(a, b)):
+                this, other = (a, b) if isinstance(a, typed.VariableReference) and a.name == name else (b, a)
+                return isinstance(this, typed.VariableReference) and this.name == name and not variables_in(other) & set(self.plan.latent)
+        return False
+
+    # ------------------------------------------------------------ coordinates
+    @cached_property
+    def joint(self) -> Any:
+        """The log joint of what is latent and no Gamma, in coordinates; None where nothing is."""
+        from ppl.engines.numpyro_bridge.joint import log_joint_of
+
+        gammas = {g.name for g in self.gammas}
+        prior = self.plan.prior
+        if not set(self.plan.latent) - gammas:
+            return None
+        kept = {n: v for n, v in prior.model.variables.items() if n not in gammas}
+        statements = tuple(s for s in prior.model.statements if s.variable not in gammas)
+        bound = replace(prior, model=replace(prior.model, variables=kept, statements=statements))
+        return log_joint_of(bound, beside=lambda values: 0.0)
+
+    @property
+    def size(self) -> int:
+        return 0 if self.joint is None else self.joint.size
+
+    def outside(self, u: Any, precisions: Mapping[str, Any]) -> dict[str, Any]:
+        """All values, whole, those of definitions among them."""
+        found = {n: jnp.asarray(v) for n, v in self.plan.block.known.items() if np.asarray(v).dtype.kind in "biuf"}
+        if self.joint is not None:
+            values, networks, _ = self.joint.constrain(u)
+            evaluator = self.joint.evaluator(values, networks)
+            found |= {n: jnp.asarray(values[n]) for n in self.plan.latent if n in values}
+            found |= {n: jnp.asarray(evaluator.whole(n).data) for n in self.defined}
+        return found | {n: jnp.asarray(p) for n, p in precisions.items()}
+
+    @cached_property
+    def defined(self) -> tuple[str, ...]:
+        """What is computed outside of the block from what is latent."""
+        if self.joint is None:
+            return ()
+        return tuple(n for n in self.joint.structure.definitions if n not in self.plan.block.known)
+
+    def log_prior(self, u: Any) -> Any:
+        """The density of the coordinates, nats."""
+        return jnp.zeros(()) if self.joint is None else self.joint(u)
+
+    @cached_property
+    def start(self) -> Any:
+        """The coordinates at the top of the prior, by Newton's steps; where it is flat they are 0."""
+        u = jnp.zeros(self.size)
+        if not self.size:
+            return u
+        slope, curvature = jax.jit(jax.grad(self.log_prior)), jax.jit(jax.hessian(self.log_prior))
+        for _ in range(PRIOR_STEPS):
+            values, vectors = jnp.linalg.eigh(-curvature(u))
+            step = vectors @ ((vectors.T @ slope(u)) / jnp.maximum(jnp.abs(values), 1e-6))
+            u = u + jnp.clip(step, -4.0, 4.0)
+        return u
+
+    # ------------------------------------------------------------ what is told of them
+    def families(self, mean: np.ndarray, covariance: np.ndarray) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:
+        """Name, family and parameters of the variables whose coordinates are an affine function of them, or of their logarithms."""
+        if self.joint is None:
+            return
+        from ppl.engines.numpyro_bridge.standardised import location_and_scale
+
+        values, networks, _ = self.joint.constrain(jnp.asarray(mean))
+        sd = np.sqrt(np.diagonal(covariance))
+        for site in self.joint.sites:
+            first = [s for s in self.plan.prior.model.statements if s.variable == site.name]
+            fixed = all(not {n for n, _ in statement_uses(s)} & set(self.plan.latent) for s in first)
+            if not fixed or site.mask is not None:
+                continue
+            if site.standardised:
+                centre, scale, positive = location_and_scale(site, self.joint.evaluator(values, networks))
+            elif site.kind == "numbers" and {(b.low, b.high) for b in site.bounds} <= {(-np.inf, np.inf), (0.0, np.inf)}:
+                centre, scale, positive = 0.0, 1.0, {b.low for b in site.bounds} == {0.0}
+            else:
+                continue
+            at = slice(self.joint.starts[site.name], self.joint.starts[site.name] + site.size)
+            shape = site.coordinates
+            told = {"mean": np.asarray(centre + scale * mean[at].reshape(shape)), "sd": np.asarray(scale * sd[at].reshape(shape))}
+            yield site.name, "LogNormal" if positive else "Normal", told

@@ -1,0 +1,71 @@
+"""The scheme `flow` against SPM's `spm_DEM`, run in Octave (`data/spm.json`, whose `source` names the demonstration).
+
+Linear models agree to rounding. SPM takes derivatives by forward differences of e^-8, so that nonlinear ones agree to 2e-4.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ppl
+
+REFERENCES = json.loads((Path(__file__).parent / "data" / "spm.json").read_text())
+
+CONVOLUTION = """
+model convolution(A: real[X, X], B: real[Y, X], h: real[X], n, d, s, pz, pw, pv, X: size = 2, Y: size = 4):
+    generalized t in T (order = n, order_causes = d, smoothness = s, scheme = flow):
+        state x: real[X] = zeros(X)
+        state v: real = 0
+        x' ~ MvNormal(A @ x + h * v, precision = pw * eye(X))
+        v ~ Normal(0, precision = pv)
+        y ~ MvNormal(B @ x, precision = pz * eye(Y))
+"""
+
+WELL = """
+model double_well(n, d, s, pz, pw, pv):
+    generalized t in T (order = n, order_causes = d, smoothness = s, scheme = flow):
+        state x: real = 1
+        state v: real = 0
+        x' ~ Normal((16 * x / (1 + x^2) - x / 2 + 2 * v) / 8, precision = pw)
+        v ~ Normal(0, precision = pv)
+        y ~ Normal(x^2 / 16, precision = pz)
+"""
+
+
+def settings(reference: Any) -> dict[str, Any]:
+    given, (low, high) = reference["settings"], reference["levels"]
+    precisions = {"pz": low["V"][0][0], "pw": low["W"][0][0], "pv": high["V"][0][0]}
+    return {"n": given["n"], "d": given["d"], "s": given["s"], **precisions}
+
+
+def matrices(reference: Any) -> dict[str, np.ndarray]:
+    p = np.asarray(reference["levels"][0]["pE"])
+    return {"A": p[:4].reshape(2, 2, order="F"), "B": p[4:12].reshape(4, 2, order="F"), "h": p[12:]}
+
+
+@pytest.mark.parametrize("name", ["dem01_convolution", "dem02_orders_03", "dem02_orders_07"])
+def test_linear_models_have_the_numbers_of_spm(name: str) -> None:
+    reference = REFERENCES[name]
+    posterior = ppl.parse(CONVOLUTION).fit(y=np.transpose(reference["Y"]), **settings(reference), **matrices(reference))
+    spm = reference["spm"]
+    assert posterior["x"].mean == pytest.approx(np.asarray(spm["x_mean"]), abs=1e-9)
+    assert posterior["v"].mean == pytest.approx(np.asarray(spm["v_mean"])[:, 0], abs=1e-9)
+    assert posterior["x"].params["cov"] == pytest.approx(np.asarray(spm["x_cov"]), abs=1e-9)
+    assert posterior["v"].var == pytest.approx(np.asarray(spm["v_cov"])[:, 0, 0], abs=1e-9)
+    assert posterior.elbo == pytest.approx(spm["F"][0], abs=1e-6)
+
+
+def test_a_nonlinear_model_has_the_numbers_of_spm() -> None:
+    reference = REFERENCES["dem04_double_well"]
+    posterior = ppl.parse(WELL).fit(y=np.asarray(reference["Y"])[0], **settings(reference))
+    spm = reference["spm"]
+    assert posterior["x"].mean == pytest.approx(np.asarray(spm["x_mean"])[:, 0], abs=2e-4)
+    assert posterior["v"].mean == pytest.approx(np.asarray(spm["v_mean"])[:, 0], abs=2e-4)
+    assert posterior["v"].var == pytest.approx(np.asarray(spm["v_cov"])[:, 0, 0], rel=2e-4)
+    assert np.all(posterior["x"].sd == 0.0)  # its noise is so precise that SPM counts it as certain
+    assert posterior.elbo == pytest.approx(spm["F"][0], rel=2e-4)
