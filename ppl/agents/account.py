@@ -128,11 +128,11 @@ class AgentAccount:
             now = (program.numbers, program.blank, network.done.zero, network.seen.blank)
             rates = (1.0, 1.0)
             if program.options is None:
-                array_program = jax.make_jaxpr(partial(program.advance, first=False))(*now, rates)
+                array_program = jax.make_jaxpr(partial(program.advance, rates=rates, first=False))(*now)
             else:
                 parts += [f"value the policies of {_listed(one.part.actions)}" for one in program.policies if one.part.actions]
                 preferences = program.log_preferences(range(program.horizon))
-                array_program = jax.make_jaxpr(partial(program.step, first=False))(*now, preferences, rates)
+                array_program = jax.make_jaxpr(partial(program.step, rates=rates, first=False))(*now, preferences)
         return "\n".join(["one step", *(f"  {part}" for part in parts), "", str(array_program)])
 
 
