@@ -9,9 +9,9 @@ from itertools import pairwise
 from typing import Literal
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
+from ppl.catalogue.engines import ENGINES
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics.agents import EFE_OPTIONS
-from ppl.semantics.approximations import ENGINE_OPTIONS
 from ppl.semantics.scope import walk
 from ppl.semantics.sets import set_from_literal
 from ppl.semantics.types import name_type
@@ -67,7 +67,7 @@ def _offers(document: Document, expected: Expected, offset: int) -> Iterator[Off
     elif before == "IN":
         yield from _sets(document, offset)
     elif before == "USE":
-        yield from (Offer(name, "engine", f"options: {', '.join(options)}") for name, options in ENGINE_OPTIONS.items())
+        yield from (Offer(engine.name, "engine", engine.summary) for engine in ENGINES.values())
     elif before in NAMED and len(expected.tokens) == 1:
         yield from (Offer(name, "model", model.doc or "") for name, model in document.models.items())
     elif before == "BY":
@@ -112,8 +112,9 @@ def _arguments(expected: Expected) -> Iterator[Offer]:
             if not any(one.name in given for one in slot):
                 yield from (Offer(one.name, "parameter", f"{one.support}, of {name}", f"{one.name} = ") for one in slot)
     else:
-        options = EFE_OPTIONS if name == "efe" else ENGINE_OPTIONS.get(name, ())
-        yield from (Offer(option, "parameter", f"an option of {name}", f"{option} = ") for option in options if option not in given)
+        options = {option.name: option.meaning for option in ENGINES[name].options} if name in ENGINES else {}
+        options = dict.fromkeys(EFE_OPTIONS, f"an option of {name}") if name == "efe" else options
+        yield from (Offer(option, "parameter", told, f"{option} = ") for option, told in options.items() if option not in given)
 
 
 def _by_place(inside: tuple[Token, ...]) -> int:

@@ -47,9 +47,9 @@ def families(file: SourceFile, line: tree.FitLine) -> Mapping[str, str]:
     except AimError:
         return NONE
     from ppl.compiler.explain import form
-    from ppl.engines.routing import BridgePlan
+    from ppl.compiler.plan import Plan
 
-    if isinstance(plan, BridgePlan):
+    if not isinstance(plan, Plan):
         return NONE
     return {name: f"{form(block)}{_beside(block.variables, name)}" for block in plan.blocks for name in block.variables}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ppl.catalogue.distributions import DISTRIBUTIONS, Distribution, ParameterSignature
+from ppl.catalogue.engines import ENGINES
 from ppl.catalogue.functions import FUNCTIONS, NAMED_FUNCTIONS, Function
-from ppl.semantics.approximations import ENGINE_OPTIONS
 from ppl.semantics.dump import set_text
 from ppl.semantics.sets import set_from_type
 from ppl.semantics.typed import IndexSet, TypedModel, Variable
@@ -47,8 +47,9 @@ def _meaning(document: Document, number: int, families: Families) -> str:
     word, start = token.text, token.span.start
     if kind_at(document.source.line(token.span.line), token.span.column - 1) in ("keyword", "constant", "operator", "type"):
         return KEYWORDS.get(word, "")
-    if number and document.tokens[number - 1].text == "use" and word in ENGINE_OPTIONS:
-        return f"the engine `{word}`; options: {', '.join(ENGINE_OPTIONS[word])}"
+    if number and document.tokens[number - 1].text == "use" and word in ENGINES:
+        options = ", ".join(ENGINES[word].option)
+        return f"the engine `{word}`: {ENGINES[word].summary}{f'; options: {options}' if options else ''}"
     if (own := _parameter_of(document, number)) is not None:
         return own
     model = document.models.get(document.model_at(start) or "")

@@ -229,7 +229,7 @@ def test_a_model_that_has_a_mistake_is_known_as_it_was(editor: Editor) -> None:
         ("", "from", {"model", "agent", "test"}, {"input", "theta"}),
         ("approximate ", "coin", set(), {"theta"}),
         ("approximate coin: use ", "exact", {"vmp", "nuts"}, {"theta"}),
-        ("approximate coin: use vmp(", "seed", {"restarts"}, set()),
+        ("approximate coin: use vmp(", "iterations", {"restarts"}, set()),
         ("    # the ", None, set(), {"theta"}),
         ('    y = csv("the', None, set(), {"theta"}),
     ],
