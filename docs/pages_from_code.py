@@ -25,6 +25,7 @@ from ppl.tools.command_line import COMMANDS, commands
 
 ROOT = Path(__file__).parent.parent
 BAD = ROOT / "tests" / "golden" / "bad"
+WIDTH = 110  # of what is shown of a terminal
 PLACE = re.compile(r"^<!-- from the code: (\w+) -->$", re.MULTILINE)
 
 
@@ -216,11 +217,11 @@ def _example(code: str) -> Iterator[str]:
 
 # ------------------------------------------------------------------ command line
 def command_line() -> str:
-    context = click.Context(commands, info_name="ppl")
+    context = click.Context(commands, info_name="ppl", terminal_width=WIDTH)
     told = [fence("text", commands.get_help(context))]
     for name, module in COMMANDS.items():
         command = getattr(importlib.import_module(module), name)
-        shown = command.get_help(click.Context(command, info_name=name, parent=context, max_content_width=100))
+        shown = command.get_help(click.Context(command, info_name=name, parent=context, terminal_width=WIDTH))
         told.append(f"## ppl {name}\n\n{fence('text', shown)}")
     return "\n".join(told)
 

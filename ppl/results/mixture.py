@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ppl.arrays.plated import widen
 from ppl.arrays.streams import stream
 from ppl.results.belief import Belief
 
@@ -23,10 +24,15 @@ class MixtureBelief(Belief):
         return self.components[0].plates
 
     def part(self, place: tuple[int | slice, ...]) -> MixtureBelief:
-        return replace(self, components=tuple(c.part(place) for c in self.components))
+        return replace(
+            self,
+            components=tuple(c.part(place) for c in self.components),
+            observed=None if self.observed is None else self.observed[place],
+            values=None if self.values is None else self.values[place],
+        )
 
     def at(self, place: tuple[int, ...]) -> MixtureBelief:
-        return replace(self, components=tuple(c.at(place) for c in self.components))
+        return replace(self, components=tuple(c.at(place) for c in self.components), observed=None, values=None)
 
     def _each(self, values: list[np.ndarray]) -> np.ndarray:
         assert self.weights is not None
@@ -34,13 +40,14 @@ class MixtureBelief(Belief):
 
     @property
     def mean(self) -> np.ndarray:
-        return self._each([np.asarray(c.mean, float) for c in self.components])
+        return self._with_observed(self._each([np.asarray(c.mean, float) for c in self.components]))
 
     @property
     def var(self) -> np.ndarray:
         """The mean of the variances and the variance of the means."""
         centre = self.mean
-        return self._each([np.asarray(c.var, float) + (np.asarray(c.mean) - centre) ** 2 for c in self.components])
+        found = self._each([np.asarray(c.var, float) + (np.asarray(c.mean) - centre) ** 2 for c in self.components])
+        return found if self.observed is None else np.where(widen(self.observed, found.ndim), 0.0, found)
 
     @property
     def mode(self) -> np.ndarray:
@@ -80,4 +87,5 @@ def mixed(name: str, beliefs: list[Belief], weights: np.ndarray) -> Belief:
         and all(np.array_equal(b.params[k], first.params[k], equal_nan=True) for b in beliefs for k in first.params)
     ):
         return first
-    return MixtureBelief(name, "Mixture", {"weights": weights}, first.members, weights=weights, components=tuple(beliefs))
+    told = (name, "Mixture", {"weights": weights}, first.members, first.observed, first.values)
+    return MixtureBelief(*told, weights=weights, components=tuple(beliefs))

@@ -79,3 +79,13 @@ def test_what_is_not_asked_for_or_not_left_with_one_number_is_sampled(after: str
     plan = ppl.parse(text + after).explain(x=1.0)
     assert plan.engine == "nuts"
     assert "a product of `a` with itself" in str(plan)
+
+
+def test_what_was_observed_stays_as_it_is_where_the_rest_is_a_mixture() -> None:
+    text = "model m:\n    a ~ Normal(0, 3)\n    tau ~ Gamma(2, 1)\n    for n in N: y[n] ~ Normal(a, precision = tau)\n\napproximate m:\n    q(a, tau)\n"
+    belief = ppl.parse(text).fit(y=[1.0, np.nan, 2.5])["y"]
+    seen = np.array([True, False, True])
+    assert belief.mean[seen].tolist() == [1.0, 2.5] and belief.var[seen].tolist() == [0.0, 0.0]
+    assert belief.observed is not None and belief.observed.tolist() == seen.tolist()
+    assert belief.sd[1] > 1.0
+    assert belief.part((slice(1, 3),)).mean[1] == 2.5
