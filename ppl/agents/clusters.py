@@ -103,7 +103,7 @@ def _parts(network: AgentNetwork, clusters: list[tuple[str, ...]], split: list[t
     links = [tuple(name for name in (*table.parents, table.child) if name in (*actions, *network.factor)) for table in _tables(network)]
     names = [s for states in clusters for s in states]
     reals = network.reals.clusters if network.reals is not None else ()
-    members = [(*(f.name for f in (*c.states, *c.outcomes)), *c.actions, *(f.name for f in c.choosing)) for c in reals]
+    members = [(*(f.name for f in (*c.states, *c.outcomes)), *c.actions, *(f.name for f in c.choosing), *c.sensing) for c in reals]
     numbers = [f.name for f in network.reals.actions] if network.reals is not None else []
     reach = [tuple(n for n in link if n in actions or n in names) for link in links] + [states for states in clusters] + split
     found = []

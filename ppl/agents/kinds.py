@@ -17,6 +17,7 @@ import numpy as np
 
 from ppl.agents.clusters import MOST_JOINT_STATES, lay_out
 from ppl.agents.foresight import foresee, outcomes_of
+from ppl.agents.gaussian import RealNumbers
 from ppl.agents.kalman import RealPerception
 from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, weights_of
@@ -39,6 +40,7 @@ class Numbers(NamedTuple):
     log_habits: tuple[Any, ...]  # by part: of each joint action
     weights: tuple[Weights, ...]  # by part
     scene: Scene | None = None  # where nothing that is learnt, and no time step, changes it
+    reals: RealNumbers | None = None  # where members differ
 
 
 class Valued(NamedTuple):
@@ -70,8 +72,12 @@ class Kind:
 
     @cached_property
     def real_perception(self) -> RealPerception | None:
-        reals = self.network.reals
-        return RealPerception(reals, self.network.done, self.network.seen) if reals is not None else None
+        return self._real_perception(None) if self.network.reals is not None else None
+
+    def _real_perception(self, numbers: RealNumbers | None) -> RealPerception:
+        """Of one member, with its numbers where they are its own."""
+        assert self.network.reals is not None
+        return RealPerception(self.network.reals.at(numbers), self.network.done, self.network.seen)
 
     @cached_property
     def planner(self) -> Planner:
@@ -108,10 +114,11 @@ class Kind:
     def numbers(self) -> Numbers:
         counts = {name: table.concentration for name, table in self.network.learnt.items()}
         known = known_tables(self.network)
+        reals = self.network.reals.numbers if self.network.reals is not None and self.network.shape else None
         if self.options is None:
-            return Numbers(known, counts, (), (), ())
+            return Numbers(known, counts, (), (), (), None, reals)
         weights = tuple(weights_of(self.options, self.network, part) for part in self.planner.layout.parts)
-        bare = Numbers(known, counts, tuple(one.fixed for one in self.planner.sensed), self._habits(), weights)
+        bare = Numbers(known, counts, tuple(one.fixed for one in self.planner.sensed), self._habits(), weights, None, reals)
         return bare._replace(scene=self._scene(bare))
 
     def _scene(self, numbers: Numbers) -> Scene | None:
@@ -156,7 +163,7 @@ class Kind:
     def _axes(self, numbers: Numbers) -> Any:
         """Where numbers have the members."""
         weights = tuple(Weights._make((*(0 if np.ndim(w) else None for w in one[:4]), None, None)) for one in numbers.weights)
-        return Numbers._make((0, None, 0, 0, weights, 0))
+        return Numbers._make((0, None, 0, 0, weights, 0, 0))
 
     # ------------------------------------------------------------ pure functions
     def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, *, rates: Any, first: Any) -> tuple[Memory, Any]:
@@ -167,7 +174,7 @@ class Kind:
             found, free_energy = self.perception.advance(numbers.known, numbers.counts, memory, places, looked, first, rates)
             if self.real_perception is None:
                 return found, free_energy
-            reals, more = self.real_perception.advance(memory.reals, action, seen, first)
+            reals, more = self._real_perception(numbers.reals).advance(memory.reals, action, seen, first)
             return found._replace(reals=reals), free_energy + more
 
         found, free_energy = self.mapped(one, self._axes(numbers), MEMBERS, 0, 0)(numbers, memory, action, seen)
@@ -180,8 +187,10 @@ class Kind:
             tables, places = tables_of(self.network, numbers.known, before.learnt), self.network.done.places(action)
             predicted = self.perception.predict(before.beliefs, places, tables)
             beliefs = self.perception.smoothed(before.beliefs, places, predicted, later.beliefs, tables)
-            real = self.real_perception
-            return later._replace(beliefs=beliefs, reals=real.smoothed(before.reals, action, later.reals) if real is not None else ())
+            if self.real_perception is None:
+                return later._replace(beliefs=beliefs)
+            reals = self._real_perception(numbers.reals).smoothed(before.reals, action, later.reals)
+            return later._replace(beliefs=beliefs, reals=reals)
 
         return self.mapped(one, self._axes(numbers), MEMBERS, 0, MEMBERS)(numbers, before, action, later)
 
@@ -230,7 +239,7 @@ class Kind:
         terms, loss, actions = self.planner.policies(part, memory.beliefs, scene, weights.discount, policies.kept), 0.0, ()
         if part.reals or part.real_actions:
             assert self.network.reals is not None
-            planner = RealPlanner(self.network.reals, policies.horizon)
+            planner = RealPlanner(self.network.reals.at(numbers.reals), policies.horizon)
             more, actions, log_habit, loss = planner.values(part, memory.reals, preferred, weights, policies.steps(), policies.sizes)
             terms, log_prior = terms + more, log_prior + log_habit
         energy = weights.energy(terms)

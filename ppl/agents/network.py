@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from ppl.agents.evaluation import AgentEvaluator, Factor, by_member, factors_of, plate_members, refuse_twice
-from ppl.agents.gaussian import Reals
+from ppl.agents.gaussian import Reals, Settled
 from ppl.agents.parameters import may_be_learnt, random_names, read_by, refuse_unknown
-from ppl.agents.real_rules import reals_of
+from ppl.agents.real_rules import Apart, reals_of
 from ppl.agents.rows import Columns
 from ppl.agents.stacking import stacked_plates
 from ppl.arrays.plated import Plated, namespace
@@ -101,22 +101,23 @@ class AgentNetwork:
     @cached_property
     def kinds(self) -> tuple[AgentNetwork, ...]:
         """The networks of one member each: of all that stands by itself, then of each stacked plate."""
-        factors = (*self.states, *self.actions, *self.outcomes)
+        factors = self.factor.values()
         stacked = dict.fromkeys(_plates(f) for f in factors if f.shape)
         if not stacked:
             return (self,)
-        alone = any(not f.shape for f in factors) or self.reals is not None
+        alone = any(not f.shape for f in factors)
         return tuple(self._kind(key) for key in (*([()] if alone else []), *stacked))
 
     def _kind(self, plates: tuple[str, ...]) -> AgentNetwork:
         """What has these plates, for one member."""
-        own = {f.name: f for f in (*self.states, *self.actions, *self.outcomes) if _plates(f) == plates}
+        own = {name: f for name, f in self.factor.items() if _plates(f) == plates}
         factors = (tuple(f.member for f in of if f.name in own) for of in (self.states, self.actions, self.outcomes))
         states, actions, outcomes = factors
         tables = ({n: t for n, t in of.items() if n in own} for of in (self.initial, self.transitions, self.observations))
         initial, transitions, observations = tables
         shape = next((f.shape for f in own.values()), ())
-        learnt, reals = ({}, None) if plates else (self.learnt, self.reals)
+        reals = self.reals.of_kind({n: f for n, f in own.items() if f.real}, own) if self.reals is not None else None
+        learnt = {} if plates else self.learnt
         own_parts = {"initial": initial, "transitions": transitions, "observations": observations, "learnt": learnt, "reals": reals}
         return replace(self, states=states, actions=actions, outcomes=outcomes, **own_parts, shape=shape)
 
@@ -192,9 +193,12 @@ class AgentNetwork:
         return self.evaluator.number(e, {}).data
 
 
-def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_ins: Mapping[str, Any] | None = None) -> AgentNetwork:
+def build(
+    bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_ins: Mapping[str, Any] | None = None, apart: tuple[str, ...] = ()
+) -> AgentNetwork:
     """The network of an agent with its parameters. `values` are those of random ones that are not given, traced where an agent is
-    fitted; `stand_ins` are then known values of theirs, at which learnt rows are told from other entries.
+    fitted; `stand_ins` are then known values of theirs, at which learnt rows are told from other entries. The plates of variables `apart`
+    are not stacked.
 
     A parent on which a table does not depend is left out, where the table is known. Raises `AimError` where one does not normalise,
     and where a random variable is read that has no value and is no learnt table.
@@ -204,7 +208,7 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     roles = model.agent.roles
     given = {n for n in bound.values if np.all(bound.observed.get(n, True))}
     open_tables = [n for n in random_names(model) if may_be_learnt(model, n) and n not in given]
-    stacked = stacked_plates(bound, open_tables)
+    stacked = stacked_plates(bound, open_tables, apart)
     by_role: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
     real: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
     for name, role in roles.items():
@@ -227,7 +231,10 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
                 tables[statement.role][factor.name] = reader.table(statement, factor, loops)
     _refuse_missing(by_role, tables)
     states, actions, outcomes = (tuple(by_role[role]) for role in ("state", "action", "outcome"))
-    reals = reals_of(evaluator, real, actions)
+    try:
+        reals = reals_of(evaluator, real, actions, _settled(states, actions, tables))
+    except Apart as one:
+        return build(bound, values, stand_ins=stand_ins, apart=(*apart, one.name))
     _refuse_missing(real, reals.rules if reals is not None else tables)
     return AgentNetwork(
         model,
@@ -249,6 +256,18 @@ def _plates(factor: Factor) -> tuple[str, ...]:
     """The sets over which a factor is stacked."""
     axes = factor.variable.type.axes[: factor.variable.plates] if factor.shape else ()
     return tuple(axis.set.key for axis in axes if axis.set is not None)
+
+
+def _settled(states: tuple[Factor, ...], actions: tuple[Factor, ...], tables: Mapping[str, Mapping[str, Table]]) -> dict[str, Settled]:
+    """The states that are known at every step: certain at the beginning, and then what an action sets."""
+    names, found = {a.name for a in actions}, {}
+    for f in states:
+        begun, moved = tables["initial"].get(f.name), tables["next"].get(f.name)
+        if begun is None or moved is None or begun.parents or not set(moved.parents) <= names:
+            continue
+        if all(isinstance(t.known, np.ndarray) and not t.rows and np.isin(t.known, (0.0, 1.0)).all() for t in (begun, moved)):
+            found[f.name] = Settled(f.size, moved.parents, begun.known.argmax(axis=-1), moved.known.argmax(axis=-1))
+    return found
 
 
 def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Mapping[str, Any]]) -> None:

@@ -19,20 +19,22 @@ from ppl.semantics.walking import variables_in
 Read = tuple[str, bool]  # a state, an action or an outcome, and whether it is read at the running member
 
 
-def stacked_plates(bound: BoundModel, learnt: Collection[str]) -> dict[str, tuple[int, ...]]:
-    """The variables whose plates are stacked, with the lengths of these. `learnt` are the random tables of the agent."""
+def stacked_plates(bound: BoundModel, learnt: Collection[str], apart: Collection[str] = ()) -> dict[str, tuple[int, ...]]:
+    """The variables whose plates are stacked, with the lengths of these. `learnt` are the random tables of the agent; those `apart` are
+    not stacked, nor what is linked to them."""
     agent = bound.model.agent
     assert agent is not None
     reading = _Reading(bound.model)
-    group, alone = {name: {name} for name in agent.roles}, set()
-    for name, reads, apart in _said(reading, learnt):
+    group, alone = {name: {name} for name in agent.roles}, set(apart)
+    for name, reads, forbids in _said(reading, learnt):
         for other, aligned in reads:
             merged = group[name] | group[other] if aligned else group[name]
             group.update(dict.fromkeys(merged, merged))
             alone |= set() if aligned else {name, other}
-        alone |= {name} if apart else set()
+        alone |= {name} if forbids else set()
     shapes = {name: _shape(bound, name) for name in agent.roles}
     alone |= {name for name, shape in shapes.items() if not shape or 0 in shape}
+    alone |= {name for name, role in agent.roles.items() if role == "action" and bound.model.variables[name].type.member_of is None}
     return {name: shape for name, shape in shapes.items() if not group[name] & alone}
 
 
@@ -42,7 +44,7 @@ def _said(reading: _Reading, learnt: Collection[str]) -> Iterator[tuple[str, lis
     assert model.agent is not None
     for s in model.agent.statements:
         said = s.value if s.value is not None else s.distribution
-        forbids = not covers(s, model) or bool(read_by(s, model) & set(learnt)) or model.variables[s.variable].type.member_of is None
+        forbids = not covers(s, model) or bool(read_by(s, model) & set(learnt))
         yield s.variable, list(reading.reads(said, tuple(loop.name for loop in s.loops))), forbids
     planning = model.agent.planning
     if planning is not None and planning.budget is not None:

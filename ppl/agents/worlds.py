@@ -60,7 +60,7 @@ class Chances(NamedTuple):
 @dataclass(frozen=True)
 class ModelWorld:
     """The agent's own model, run as the world. `where` fixes states at the beginning (places by factor, -1 where they are drawn, or
-    numbers of real ones), `rows` the rows of learnt tables."""
+    numbers of real ones, NaN where they are), `rows` the rows of learnt tables."""
 
     network: AgentNetwork
     where: Mapping[str, Any] = field(default_factory=dict)
@@ -76,14 +76,14 @@ class ModelWorld:
         beginning = random.random((episodes, network.truth.counts[0]))
         outcomes, states = (random.random((episodes, steps, of.counts[0])) for of in (network.seen, network.truth))
         normal, real = stream(seed, "world", 1), (*network.truth.real, *network.seen.real)
-        begun = {f.name: normal.standard_normal((episodes, f.size)) for f in network.truth.real}
-        reals = {f.name: normal.standard_normal((episodes, steps, f.size)) for f in real}
+        begun = {f.name: _normal(normal, f, (episodes,)) for f in network.truth.real}
+        reals = {f.name: _normal(normal, f, (episodes, steps)) for f in real}
         return (tables, beginning, begun), Chances(outcomes, states, reals)
 
     def begin(self, given: Any) -> Truth:
         network, (rows, chances, normal) = self.network, given
         parts = ((getattr(network, part), getattr(known_tables(network), part)) for part in Tables._fields)
-        tables = Tables(*({n: jnp.asarray(t.probabilities(array[n], rows)) for n, t in own.items()} for own, array in parts))
+        tables = Tables(*({n: t.probabilities(array[n], rows) for n, t in own.items()} for own, array in parts))
         places: dict[str, Any] = {}
         waiting, start = list(network.states), 0
         while waiting:
@@ -93,13 +93,13 @@ class ModelWorld:
             where, start = self.where.get(f.name), start + f.count
             places[f.name] = drawn if where is None else jnp.where(where >= 0, where, drawn)
         reals = begin_reals(network.reals, self.where, normal) if network.reals is not None else {}
-        return Truth(_flat([places[f.name] for f in network.states]), tables, reals)
+        return Truth(_flat([places[f.name] for f in network.states]), jax.tree.map(jnp.asarray, tables), reals)
 
     def observe(self, state: Truth, now: Chances) -> Any:
         network, places = self.network, self._places(state)
         tables, at = state.tables.observations, network.seen.placed
         seen = [_draw(now.outcomes[at[f.name]], network.observations[f.name], tables[f.name], places) for f in network.outcomes]
-        return _row(network.seen, seen, observe_reals(network.reals, state.reals, now.reals) if network.reals is not None else {})
+        return _row(network.seen, seen, observe_reals(network.reals, state.reals, places, now.reals) if network.reals is not None else {})
 
     def done(self, now: Chances) -> Any:
         return jnp.asarray(self.network.done.blank)
@@ -120,13 +120,19 @@ class ModelWorld:
         return _by_factor(self.network.truth, state.states)
 
 
+def _normal(random: np.random.Generator, f: Factor, front: tuple[int, ...]) -> np.ndarray:
+    """Standard normal numbers of a factor after these axes, drawn member by member."""
+    drawn = random.standard_normal((f.count, *front, f.size))
+    return np.moveaxis(drawn, 0, -2) if f.shape else drawn[0]
+
+
 def _by_factor(columns: Columns, places: Any) -> dict[str, Any]:
     """Places by factor: a column each, that of a stacked factor of its members."""
     return {f.name: places[columns.placed[f.name]].reshape((f.count,) if f.shape else ()) for f in columns.discrete}
 
 
 def _row(columns: Columns, places: list[Any], reals: Mapping[str, Any]) -> Any:
-    return columns.joined(_flat(places), jnp.concatenate([*(reals[f.name] for f in columns.real), jnp.zeros(0)]))
+    return columns.joined(_flat(places), jnp.concatenate([*(jnp.ravel(reals[f.name]) for f in columns.real), jnp.zeros(0)]))
 
 
 def _flat(places: list[Any]) -> Any:
@@ -136,12 +142,15 @@ def _flat(places: list[Any]) -> Any:
 def _draw(chance: Any, table: Table, probabilities: Any, places: Mapping[str, Any]) -> Any:
     """The member whose share of [0, 1) holds the chance; one of probability 0 is never drawn. Of a stacked table one for each member."""
 
-    def one(chance: Any, probabilities: Any, place: tuple[Any, ...]) -> Any:
-        below = jnp.cumsum(jnp.asarray(probabilities)[place])
+    summed = isinstance(probabilities, np.ndarray)
+    whole = jnp.asarray(np.cumsum(probabilities, axis=-1) if summed else probabilities)
+
+    def one(chance: Any, whole: Any, place: tuple[Any, ...]) -> Any:
+        below = whole[place] if summed else jnp.cumsum(whole[place])
         return ((chance * below[-1] >= below[:-1]) & (below[:-1] < below[-1])).sum()
 
     place = tuple(places[p] for p in table.parents)
-    return jax.vmap(one)(chance, jnp.asarray(probabilities), place) if table.shape else one(chance[0], probabilities, place)
+    return jax.vmap(one)(chance, whole, place) if table.shape else one(chance[0], whole, place)
 
 
 @dataclass(frozen=True)
@@ -188,8 +197,8 @@ def model_world(program: AgentProgram, where: Mapping[str, Any]) -> ModelWorld:
 
 
 def _unsaid(f: Factor) -> np.ndarray:
-    """Places of the members of a factor that are not given, or its numbers."""
-    return np.zeros((*f.shape, f.size)) if f.real else np.full(f.count if f.shape else (), -1)
+    """Places of the members of a factor that are not given, or their numbers."""
+    return np.full((f.count, f.size) if f.shape else f.size, np.nan) if f.real else np.full(f.count if f.shape else (), -1)
 
 
 def _entries(states: Sequence[Factor], where: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

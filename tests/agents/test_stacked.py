@@ -300,3 +300,87 @@ def test_a_weight_by_member_is_that_weight_of_each() -> None:
         assert np.allclose(planned(text, **one).G, together.valued[k].energy, atol=1e-12)
     with pytest.raises(ppl.AimError, match="`epistemic` of member 1 must be 0 or positive, and is -1"):
         planned(text, w=[2.0, -1.0, 1.0, 0.5], **CARE)
+
+
+# ------------------------------------------------------------------ real states
+LOOKER = """
+type Level = 0..5
+
+agent looker(B = 900, sig2 = 64):
+    "Where is it worth to look closely, if what is there drifts?"
+    input r: real[N]
+    input V: real[N]
+    k = [1e-9, 64, 128, 256, 400]
+    for i in N:
+        state content[i]: real ~ Normal(0, var = V[i])
+        state got[i]: Level = 1
+        action tokens[i]: Level
+        next content[i] ~ Normal(0.9 * content[i], sd = 0.3)
+        next got[i] = tokens[i]
+        observe look[i]: real ~ Normal(content[i], var = sig2 / k[got[i]])
+        prefer content[i] ~ Normal(r[i], 1 + r[i])
+    plan tokens by efe(horizon = 2, precision = 5, epistemic = r)
+    subject to sum(k[tokens[i]] for i in N) <= B
+"""
+
+
+def test_real_members_have_the_numbers_of_each_alone(by_member: Any) -> None:
+    values, seen = patches(4), {"look": [0.5, None, -1.0, 2.0]}
+
+    def run() -> Any:
+        mind = ppl.parse(LOOKER).start(**values).perceive(**seen)
+        trace = ppl.parse(LOOKER).run(steps=3, episodes=2, seed=1, where={"content": [0.1, 0.2, 0.3, 0.4]}, **values)
+        return mind.plan(), mind.did(tokens=[0, 3, 2, 4]).perceive(look=[1.0, 0.0, 0.5, None]).smoothed(), trace
+
+    (plan, smoothed, trace), (single, other, wanted) = run(), by_member(run)
+    assert {one.part.count for one in plan.parts} == {4}
+    assert np.allclose(plan.price, single.price, rtol=1e-8)
+    assert np.allclose(plan.first["tokens"], single.first["tokens"], atol=1e-10)
+    for a, b in zip(smoothed, other, strict=True):
+        assert np.allclose(a["content"].mean, b["content"].mean, atol=1e-12) and np.allclose(a["content"].sd, b["content"].sd, atol=1e-12)
+    for what in ("observations", "states", "beliefs"):
+        found, own = getattr(trace, what), getattr(wanted, what)
+        name = "look" if what == "observations" else "content"
+        assert np.allclose(found[name], own[name], atol=1e-10)
+    assert trace.states["content"][0, 0].tolist() == [0.1, 0.2, 0.3, 0.4]
+    assert (trace.actions["tokens"] == wanted.actions["tokens"]).all()
+
+
+def test_a_state_that_an_action_sets_chooses_how_well_is_seen() -> None:
+    """The information of k readings of a Gaussian, ½ log(1 + k V / sig2), two steps ahead; the readings themselves by Bayes' rule."""
+    text = LOOKER.replace("~ Normal(0.9 * content[i], sd = 0.3)", "= content[i]").replace(
+        "        prefer content[i] ~ Normal(r[i], 1 + r[i])\n", ""
+    )
+    values, k = patches(3), np.array([1e-9, 64, 128, 256, 400])
+    mind = ppl.parse(text).start(**values).perceive(look=[1.0, None, 3.0])
+    precision = 1 / values["V"] + np.array([64, 0, 64]) / 64
+    assert np.allclose(mind.beliefs["content"].sd ** -2, precision)
+    assert np.allclose(mind.beliefs["content"].mean, np.array([1.0, 0, 3.0]) / precision)
+    for one, valued in enumerate(mind.plan().valued):
+        information = np.log1p(k / 64 / precision[one]) / 2
+        assert np.allclose(valued.terms[:, 1], (information[:, None] + information).ravel(), atol=1e-12)
+    after = mind.did(tokens=[4, 0, 2]).perceive(look=[1.0, 1.0, 1.0])
+    assert np.allclose(after.beliefs["content"].sd ** -2, precision + np.array([400, 1e-9, 128]) / 64)
+
+
+def test_relevance_and_information_make_the_price_of_the_gain_itself() -> None:
+    """The weighted information of a look is the gain that the other program prefers outright."""
+    text = LOOKER.replace("~ Normal(0.9 * content[i], sd = 0.3)", "= content[i]").replace(
+        "        prefer content[i] ~ Normal(r[i], 1 + r[i])\n", ""
+    )
+    text = text.replace("horizon = 2, precision = 5", "precision = 20")
+    values = patches(50)
+    found, wanted = planned(text, B=5000, **values), planned(ALLOCATION, B=5000, **values)
+    assert found.price == pytest.approx(wanted.price, rel=1e-8)
+    assert np.allclose(found.first["tokens"], wanted.first["tokens"], atol=1e-8)
+
+
+def test_members_whose_means_bend_stand_by_themselves() -> None:
+    text = LOOKER.replace("0.9 * content[i]", "sin(content[i])")
+    program = ppl.parse(text).program(**patches(3))
+    assert [f.shape for f in program.network.truth.factors] == [()] * 6
+
+
+def test_a_state_that_is_not_known_cannot_choose_how_well_is_seen() -> None:
+    with pytest.raises(ppl.AimError, match="`look` is real, and changes with the discrete state `got`"):
+        ppl.parse(LOOKER.replace("= 1\n", "~ Categorical([0.2, 0.2, 0.2, 0.2, 0.2])\n")).program(**patches(3))
