@@ -226,7 +226,7 @@ class PolicyPlan:
             if one.part.actions:
                 joint = np.ravel_multi_index([taken[done.placed[a]] for a in one.part.actions], one.sizes)
                 first = np.arange(one.choices) if self.sophisticated else one.steps()[:, 0]
-                energy = np.where(first == joint[:, None], energy, np.inf)
+                energy = np.where(first == np.asarray(joint)[:, None], energy, np.inf)
             total += float(energy.min(axis=-1).sum())
         return total
 
