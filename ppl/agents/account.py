@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from math import prod
 
+from ppl.agents.clusters import Layout
 from ppl.agents.evaluation import Factor
 from ppl.agents.foresight import outcomes_of
+from ppl.agents.network import AgentNetwork
 from ppl.agents.policies import Policies
 from ppl.agents.program import AgentProgram
 from ppl.source import html
@@ -34,18 +36,21 @@ class AgentAccount:
 
     def _beliefs(self) -> list[str]:
         """What is believed jointly, and why."""
-        network, layout = self.program.network, self.program.perception.layout
+        return [line for kind in self.program.kinds for line in self._believed(kind.network, kind.perception.layout)]
+
+    def _believed(self, network: AgentNetwork, layout: Layout) -> list[str]:
         lines = []
+        each = _each(network.shape)
         for states in layout.clusters:
             if len(states) > 1:
                 joint = prod(network.factor[s].size for s in states)
-                lines.append(f"{_listed(states)} jointly ({joint} joint states), because they meet in a table: exact")
+                lines.append(f"{_listed(states)}{each} jointly ({joint} joint states), because they meet in a table: exact")
         alone = [s[0] for s in layout.clusters if len(s) == 1 and not any(s[0] in split for split in layout.split)]
         if alone:
-            lines.append(f"{_listed(alone)}{' each' if len(alone) > 1 else ''} by itself, because no table joins it with another: exact")
+            lines.append(f"{_listed(alone)}{each or ' each' * (len(alone) > 1)} by itself, because no table joins it with another: exact")
         for split in layout.split:
             size = prod(network.factor[s].size for s in split)
-            lines.append(f"{_listed(split)} as independent ({size:.3g} joint states are too many): mean field, state by state")
+            lines.append(f"{_listed(split)}{each} as independent ({size:.3g} joint states are too many): mean field, state by state")
         return lines
 
     def _reals(self) -> list[str]:
@@ -68,8 +73,8 @@ class AgentAccount:
             if one.part.real_actions:
                 lines.append(self._continuous(one))
             if one.part.actions:
-                lines.append(f"plans {_listed(one.part.actions)}: {self._policies(one)}")
-        if sum(one.part.acts for one in program.policies) > 1:
+                lines.append(f"plans {_listed(one.part.actions)}{_each(one.part.shape)}: {self._policies(one)}")
+        if sum(one.part.acts * one.part.count for one in program.policies) > 1:
             lines.append("    these reach no state in common, so that expected free energy is a sum and each is planned by itself")
         if program.budget is not None:
             bound = "its price couples them" if program.budget.binds else "more than can be spent, so its price is 0"
@@ -77,9 +82,9 @@ class AgentAccount:
         if options.horizon > 1 and not options.sophisticated and network.reals is None:
             lines.append("    beliefs ahead are predicted and not updated, so that the same information counts at each step;")
             lines.append("    sophisticated = true foresees what will be seen")
-        for one in program.planner.sensed:
-            columns = one.fixed.shape[1] * prod(network.factor[n].size for n in one.learnt)
-            lines.append(f"senses {_listed(one.states)}: {counted(columns, 'kind')} of joint outcome, by what they say")
+        for one, shape in ((one, kind.network.shape) for kind in program.kinds for one in kind.planner.sensed):
+            columns = one.fixed.shape[-1] * prod(network.factor[n].size for n in one.learnt)
+            lines.append(f"senses {_listed(one.states)}{_each(shape)}: {counted(columns, 'kind')} of joint outcome, by what they say")
             if one.apart:
                 lines.append("    their information is added to that of others: too many joint outcomes")
         said = [*network.said("prefer"), *(network.reals.said("prefer") if network.reals is not None else ())]
@@ -92,7 +97,8 @@ class AgentAccount:
         assert program.options is not None
         steps = counted(one.horizon, "step")
         if program.options.sophisticated:
-            outcomes = counted(outcomes_of(program.planner, one.part), "kind")
+            kind = next(kind for kind in program.kinds if one in kind.policies)
+            outcomes = counted(outcomes_of(kind.planner, one.part), "kind")
             return f"{counted(one.choices, 'action')} over {steps}, each later action chosen for each of {outcomes} of joint outcome"
         written = " that are written out" if one.written is not None else ""
         return f"{counted(one.count, 'policy', 'policies')}{written} of {steps}, one tree with shared beginnings"
@@ -120,7 +126,8 @@ class AgentAccount:
         import jax
 
         program, network = self.program, self.program.network
-        parts = [f"update the belief over {_listed(states)}" for states in program.perception.layout.clusters]
+        believed = [(kind.network.shape, states) for kind in program.kinds for states in kind.perception.layout.clusters]
+        parts = [f"update the belief over {_listed(states)}{_each(shape)}" for shape, states in believed]
         clusters = network.reals.clusters if network.reals is not None else ()
         parts += [f"update the Gaussian belief over {_listed(f.name for f in one.states)}" for one in clusters]
         parts += [f"count {name}" for name in network.learnt]
@@ -130,7 +137,8 @@ class AgentAccount:
             if program.options is None:
                 array_program = jax.make_jaxpr(partial(program.advance, rates=rates, first=False))(*now)
             else:
-                parts += [f"value the policies of {_listed(one.part.actions)}" for one in program.policies if one.part.actions]
+                acting = [one.part for one in program.policies if one.part.actions]
+                parts += [f"value the policies of {_listed(part.actions)}{_each(part.shape)}" for part in acting]
                 preferences = program.log_preferences(range(program.horizon))
                 array_program = jax.make_jaxpr(partial(program.step, rates=rates, first=False))(*now, preferences)
         return "\n".join(["one step", *(f"  {part}" for part in parts), "", str(array_program)])
@@ -143,7 +151,12 @@ def counted(number: int, one: str, several: str = "") -> str:
 
 def _sized(f: Factor) -> str:
     what = "real" if f.scalar else f"real[{f.size}]"
-    return f"{f.name} ({what if f.real else f.size})"
+    return f"{f.name} ({what if f.real else f.size}){_each(f.shape)}"
+
+
+def _each(shape: tuple[int, ...]) -> str:
+    """Of how many members something is told."""
+    return f" of each of {prod(shape)} members" if shape else ""
 
 
 def _listed(names: Iterable[str]) -> str:

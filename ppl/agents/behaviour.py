@@ -16,10 +16,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.agents.kinds import Valued
 from ppl.agents.loop import window
 from ppl.agents.network import SUM_TOLERANCE, build
 from ppl.agents.planning import MOST_AT_ONCE
-from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram, Valued, program_of
+from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram, program_of
 from ppl.agents.record import Record
 from ppl.graph.bound import BoundModel
 
@@ -88,7 +89,7 @@ class Behaviour:
 
     def _believed(self, program: AgentProgram, numbers: Any, seen: Any, done: Any) -> tuple[Any, Any]:
         """The memory after each step of one episode, and the free energy of what was seen."""
-        blank = jax.tree.map(jnp.asarray, program.perception.blank(numbers.counts))
+        blank = jax.tree.map(jnp.asarray, program.begun(numbers))
 
         def step(memory: Any, now: tuple[Any, Any, Any]) -> tuple[Any, Any]:
             memory, free_energy = program.advance(numbers, memory, now[1], now[2], rates=self.rates, first=now[0])
@@ -99,8 +100,10 @@ class Behaviour:
 
     def _size(self, program: AgentProgram) -> int:
         """The numbers in the beliefs of the largest level of one step's tree."""
-        states = max(1, sum(f.size for f in program.network.states))
-        return max(states * p.count * (self.followed ** (program.horizon - 1) if program.foresees else 1) for p in program.policies)
+        states = max(1, sum(f.size * f.count for f in program.network.states))
+        return max(
+            states * p.count * p.part.count * (self.followed ** (program.horizon - 1) if program.foresees else 1) for p in program.policies
+        )
 
     def program(self, values: Mapping[str, Any]) -> AgentProgram:
         """The agent with these values of its parameters."""
@@ -112,20 +115,21 @@ class Behaviour:
         policies = program.policies[part]
         if not policies.part.actions:
             return 0.0
-        names = [f.name for f in program.network.actions]
-        places = [record.done[..., names.index(a)].reshape(-1) for a in policies.part.actions]
+        at, members = program.network.done.placed, (policies.part.count,) if policies.part.shape else ()
+        places = [record.done[..., at[a]].reshape(-1, *members) for a in policies.part.actions]
         joint = np.ravel_multi_index([np.maximum(p, 0) for p in places], policies.sizes)
         logs = program.options.weights.log_choice(valued.log_prior, valued.energy)  # type: ignore[union-attr]
         if program.foresees:
             found = jnp.take_along_axis(logs, joint[..., None], axis=-1)[..., 0]
         else:
             found = policies.log_first(logs, joint)
-        return jnp.where(np.all([p >= 0 for p in places], axis=0), found, 0.0)
+        scored = jnp.where(np.all([p >= 0 for p in places], axis=0), found, 0.0)
+        return scored.sum(axis=-1) if members else scored
 
     def followed_enough(self, tried: Sequence[Mapping[str, Any]]) -> tuple[Behaviour, list[Told]]:
         """The same with so many outcomes followed in planning that nothing is lost at these values, and what the record says there."""
         program = self.program(tried[0])
-        most = max(program.most_followed(k) for k in range(len(program.policies))) if program.foresees else 1
+        most = program.most_followed if program.foresees else 1
         behaviour = replace(self, followed=min(FOLLOWED, most))
         while True:
             look = jax.jit(behaviour.told)

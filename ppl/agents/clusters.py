@@ -9,7 +9,7 @@ free energy is a sum over parts, so each plans by itself.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -21,12 +21,19 @@ MOST_JOINT_STATES = 2**15
 
 @dataclass(frozen=True)
 class Part:
-    """Clusters, by their places, and the actions that reach them: those of states with members, and those of real ones."""
+    """Clusters, by their places, and the actions that reach them: those of states with members, and those of real ones. Of a kind of
+    members, whose plates have this `shape`, each has a part like this one."""
 
     clusters: tuple[int, ...]
     actions: tuple[str, ...]
     reals: tuple[int, ...] = ()
     real_actions: tuple[str, ...] = ()
+    shape: tuple[int, ...] = ()
+
+    @property
+    def count(self) -> int:
+        """How many members have a part like this one."""
+        return prod(self.shape)
 
     @property
     def acts(self) -> bool:
@@ -62,7 +69,7 @@ def lay_out(network: AgentNetwork, *, most: int = MOST_JOINT_STATES, whole_parts
     clusters, parts = [], []
     for part in layout.parts:
         names = {s for k in part.clusters for s in layout.clusters[k]}
-        parts.append(Part((len(clusters),) if names else (), part.actions))
+        parts.append(replace(part, clusters=(len(clusters),) if names else ()))
         if names:
             clusters.append(tuple(s for s in order if s in names))
     return Layout(tuple(clusters), tuple(parts), layout.split)
@@ -96,7 +103,7 @@ def _parts(network: AgentNetwork, clusters: list[tuple[str, ...]], split: list[t
     links = [tuple(name for name in (*table.parents, table.child) if name in (*actions, *network.factor)) for table in _tables(network)]
     names = [s for states in clusters for s in states]
     reals = network.reals.clusters if network.reals is not None else ()
-    members = [(*(f.name for f in (*c.states, *c.outcomes)), *c.actions, *(f.name for f in c.choosing)) for c in reals]
+    members = [(*(f.name for f in (*c.states, *c.outcomes)), *c.actions, *(f.name for f in c.choosing), *c.sensing) for c in reals]
     numbers = [f.name for f in network.reals.actions] if network.reals is not None else []
     reach = [tuple(n for n in link if n in actions or n in names) for link in links] + [states for states in clusters] + split
     found = []
@@ -104,7 +111,9 @@ def _parts(network: AgentNetwork, clusters: list[tuple[str, ...]], split: list[t
     for together in _components(list(every), [*reach, *members]):
         places = tuple(k for k, states in enumerate(clusters) if states[0] in together)
         own = tuple(k for k, group in enumerate(members) if group[0] in together)
-        found.append(Part(places, _those(actions, together), own, _those(numbers, together)))
+        found.append(Part(places, _those(actions, together), own, _those(numbers, together), network.shape))
+    if not found and network.outcomes:
+        found.append(Part((), (), shape=network.shape))  # outcomes of no state
     return tuple(found)
 
 
@@ -128,5 +137,5 @@ def stays(table: Table) -> bool:
         table.parents == (table.child,)
         and not table.rows
         and isinstance(known, np.ndarray)
-        and np.array_equal(known, np.eye(known.shape[0]))
+        and bool((known == np.eye(known.shape[-1])).all())
     )

@@ -80,11 +80,12 @@ def places_seen(network: AgentNetwork, observed: Any, space: Any = None) -> np.n
     values = list(observed) if isinstance(observed, tuple) else list(np.ravel(np.asarray(observed)))
     if network.reals is not None:
         return _by_order(network, np.concatenate([np.ravel(v) for v in values]))
-    if len(values) != len(network.outcomes):
-        text = f"the environment's observation has {len(values)} parts; the outcomes of this agent are {len(network.outcomes)}"
+    outcomes = network.seen.singles
+    if len(values) != len(outcomes):
+        text = f"the environment's observation has {len(values)} parts; the outcomes of this agent are {len(outcomes)}"
         raise AimError([Diagnostic("AIM0413", text, None, "give a mapping from the names of outcomes to members or their places")])
     starts = [_start(one) for one in parts] if parts is not None else np.broadcast_to(_start(space), len(values))
-    return np.array([_place(f, v, start) for f, v, start in zip(network.outcomes, values, starts, strict=True)], int)
+    return np.array([_place(f, v, start) for f, v, start in zip(outcomes, values, starts, strict=True)], int)
 
 
 def _by_order(network: AgentNetwork, values: np.ndarray) -> np.ndarray:
@@ -92,18 +93,18 @@ def _by_order(network: AgentNetwork, values: np.ndarray) -> np.ndarray:
     if len(values) != len(network.seen.blank):
         text = f"the environment's observation has {len(values)} numbers; the outcomes of this agent are {len(network.seen.blank)}"
         raise AimError([Diagnostic("AIM0413", text, None, "give a mapping from the names of outcomes to members or numbers")])
-    places = np.array([_place(f, int(v), 0) for f, v in zip(network.outcomes, values, strict=False)], int)
+    places = np.array([_place(f, int(v), 0) for f, v in zip(network.seen.singles, values, strict=False)], int)
     return network.seen.joined(places, np.asarray(values[len(places) :], float))
 
 
 def _by_name(network: AgentNetwork, observed: Mapping[str, Any], spaces: Mapping[str, Any]) -> np.ndarray:
-    found = np.full(len(network.outcomes), -1)
-    for k, f in enumerate(network.outcomes):
+    found = np.full(network.seen.counts[0], -1)
+    for k, f in enumerate(network.seen.singles):
         if f.name in observed:
             found[k] = _place(f, observed[f.name], _start(spaces.get(f.name)))
         elif f.variable.name in observed:  # a plate of outcomes
             found[k] = _place(f, np.asarray(observed[f.variable.name])[f.place], 0)
-    known = {name for f in network.seen.factors for name in (f.name, f.variable.name)}
+    known = {name for f in (*network.seen.singles, *network.seen.real) for name in (f.name, f.variable.name)}
     if not known & set(observed):
         listed = ", ".join(dict.fromkeys(f.variable.name for f in network.seen.factors))
         text = f"the environment's observation holds {', '.join(map(str, observed)) or 'nothing'}, and no outcome of this agent"
@@ -137,7 +138,7 @@ def _start(space: Any) -> Any:
 # ------------------------------------------------------------------ actions
 def _check_actions(network: AgentNetwork, space: Any) -> None:
     """Spaces that say how many actions there are have as many as the agent."""
-    sizes = {f.name: f.size for f in network.actions}
+    sizes = {f.name: f.size for f in network.done.singles}
     wrong = ""
     if isinstance(getattr(space, "spaces", None), Mapping):
         own = {name: int(getattr(inner, "n", sizes.get(name, 0))) for name, inner in space.spaces.items()}
@@ -162,7 +163,7 @@ def _listed(sizes: Mapping[str, int]) -> str:
 def _to_environment(environment: Any, network: AgentNetwork, action: Mapping[str, Any]) -> Any:
     """The action as the environment's space has it."""
     space = getattr(environment, "action_space", None)
-    places = {f.name: f.members.index(action[f.name]) for f in network.actions}
+    places = {f.name: f.members.index(action[f.name]) for f in network.done.singles}
     if network.done.real:
         return _with_numbers(network, places, action, getattr(space, "spaces", None))
     parts = getattr(space, "spaces", None)

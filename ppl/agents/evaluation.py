@@ -2,14 +2,15 @@
 
 A state stands for the running index of a plate of its own name, so that an expression's value has one axis for each state and
 action that it names and no other: sparse dependencies are what the statements say. A member of a plate is a factor of its own,
-`m[2]`.
+`m[2]`, or one of the members of a stacked factor `m`, whose statements are evaluated once for all of them.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -26,12 +27,30 @@ from ppl.source.diagnostics import AimError, Diagnostic
 
 @dataclass(frozen=True)
 class Factor:
-    """One state, action or outcome: a member of a plate stands by itself."""
+    """One state, action or outcome. A member of a plate stands by itself, or all of them together where their plates are stacked."""
 
-    name: str  # "place", "m[2]"
+    name: str  # "place", "m[2]", stacked "m"
     variable: typed.Variable = field(repr=False)
     place: tuple[int, ...]
     size: int  # of its set; of a real one how many numbers it is
+    shape: tuple[int, ...] = ()  # of the plates that are stacked
+
+    @property
+    def count(self) -> int:
+        """How many members it stands for."""
+        return prod(self.shape)
+
+    @property
+    def member(self) -> Factor:
+        """One of its members, whichever."""
+        return replace(self, shape=()) if self.shape else self
+
+    @cached_property
+    def singles(self) -> tuple[Factor, ...]:
+        """Its members, each by itself."""
+        if not self.shape:
+            return (self,)
+        return tuple(Factor(place_text(self.variable, p), self.variable, p, self.size) for p in np.ndindex(*self.shape))
 
     @property
     def real(self) -> bool:
@@ -52,10 +71,12 @@ class Factor:
         return names or tuple(str(low + k) for k in range(self.size))
 
 
-def factors_of(variable: typed.Variable, bound: BoundModel) -> list[Factor]:
-    """The factors of a state, an action or an outcome, one for each member of its plates."""
+def factors_of(variable: typed.Variable, bound: BoundModel, stacked: Mapping[str, tuple[int, ...]]) -> list[Factor]:
+    """The factors of a state, an action or an outcome: one for each member of its plates, or one where these are stacked."""
     own = variable.type.member_of
     size = bound.sizes[own.key] if own is not None else prod(bound.length(axis) for axis in variable.type.axes[variable.plates :])
+    if variable.name in stacked:
+        return [Factor(variable.name, variable, (), size, stacked[variable.name])]
     plates = [range(bound.length(axis)) for axis in variable.type.axes[: variable.plates]]
     return [Factor(place_text(variable, place), variable, place, size) for place in itertools.product(*plates)]
 
@@ -78,7 +99,11 @@ class AgentEvaluator(Evaluator):
         return self._factor(variable, indices)
 
     def _factor(self, variable: typed.Variable, indices: tuple[Plated, ...]) -> Plated:
-        """The running index of a state or action; of a plate of them, all together, or the one that an index chooses."""
+        """The running index of a state or action; of a plate of them, all together, or the one that an index chooses. In a statement
+        about a stacked plate the index is that of the running member."""
+        stacked = self.factors.get((variable.name, ()))
+        if stacked is not None and stacked.shape:
+            return running(stacked.name, 0, stacked.size)
         fixed = _fixed(indices[: variable.plates])
         if fixed is not None and len(fixed) == variable.plates:
             factor = self.factors[variable.name, fixed]
@@ -123,6 +148,15 @@ class AgentEvaluator(Evaluator):
                 if own is not None and own == fixed:
                     return index_value(self.evaluate(statement.value, {}), indices[variable.plates :])
         raise KeyError(variable.name)
+
+    def members_of(self, statement: typed.AgentStatement) -> Iterator[tuple[Factor, dict[str, Plated]]]:
+        """The factors that a statement speaks of, each with the values of its indices: all members of a stacked plate at once."""
+        stacked = self.factors.get((statement.variable, ()))
+        if stacked is not None and stacked.shape:
+            yield stacked, self.loops_of(statement)
+            return
+        for loops in plate_members(statement.loops, self):
+            yield self.factors[statement.variable, self.place_of(statement, loops)], loops
 
     def place_of(self, statement: typed.AgentStatement, loops: Mapping[str, Plated]) -> tuple[int, ...]:
         """The place, among the plates of its variable, of what a statement speaks of at these values of its indices."""
@@ -200,6 +234,17 @@ def plate_members(loops: tuple[typed.Loop, ...], evaluator: Evaluator) -> Iterat
         index = evaluator.loop_index(loops[-1], outer)
         for k in np.asarray(index.data):
             yield {**outer, loops[-1].name: known(int(k))}
+
+
+def by_member(table: Plated, statement: typed.AgentStatement, factor: Factor) -> tuple[tuple[str, ...], Any]:
+    """The named axes of what a statement says, and its array; of a stacked factor the members come first, as one axis."""
+    if not factor.shape:
+        return tuple(table.dims), table.data
+    plates = tuple(loop.name for loop in statement.loops)
+    rest = tuple(d for d in table.dims if d not in plates)
+    sizes = dict(zip(plates, factor.shape, strict=True)) | {d: table.sizes[d] for d in rest}
+    data = table.arranged((*plates, *rest), sizes)
+    return rest, data.reshape(factor.count, *data.shape[len(plates) :])
 
 
 def refuse_twice(factor: Factor, said: Mapping[str, Any], statement: typed.AgentStatement) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ppl.agents.evaluation import Factor
+from ppl.agents.rows import by_variable
 from ppl.agents.trace import Trace
 from ppl.engines.checks import FACTS, RESULTS, BeliefMeaning, compare, expect_belief, failure
 from ppl.graph.arithmetic import compute, named
@@ -90,17 +92,17 @@ class _Meaning:
                 raise AimError([Diagnostic("AIM0803", f"there is no `{name}` of a run", e.span, f"at a step there is {known}")])
             return None
         factor, step, entry = self._addressed(e)
-        told = {**self.trace.states, **self.trace.actions, **self.trace.observations}
-        if factor not in told:
-            raise AimError([Diagnostic("AIM0803", f"`{factor}` is not known in this run", e.span, f"expect of mean({e.span.text})")])
-        values = told[factor][0] if self.trace.episodes > 1 else told[factor]
-        return np.asarray(values[step], float)[entry] if network.factor[factor].real else str(values[step])
+        told = next((of for of in (self.trace.states, self.trace.actions, self.trace.observations) if factor.variable.name in of), None)
+        if told is None:
+            raise AimError([Diagnostic("AIM0803", f"`{factor.name}` is not known in this run", e.span, f"expect of mean({e.span.text})")])
+        values = told[factor.name][0] if self.trace.episodes > 1 else told[factor.name]
+        return np.asarray(values[step], float)[entry] if factor.real else str(values[step])
 
-    def _addressed(self, e: tree.Expression) -> tuple[str, int, tuple[int, ...]]:
+    def _addressed(self, e: tree.Expression) -> tuple[Factor, int, tuple[int, ...]]:
         """The factor and the step of `go[0]`, of `pull[2][0]` in a plate, and the entry of a vector: `x[3][0]`."""
         name, indices = named(e)
         network = self.trace.program.network
-        own = [f for f in network.factor.values() if f.variable.name == name]
+        own = [one for f in network.factor.values() if f.variable.name == name for one in f.singles]
         if not own:
             known = did_you_mean(str(name), network.agent.roles) or "there is " + ", ".join(network.agent.roles)
             raise AimError([Diagnostic("AIM0803", f"there is no `{name}` in this run", e.span, known)])
@@ -115,7 +117,7 @@ class _Meaning:
         found = tuple(self._member(i, factor.variable.type.axes[plates].set) for i in entries)
         if any(not 0 <= k < factor.size for k in found):
             raise AimError([Diagnostic("AIM0803", f"`{factor.name}` has {factor.size} numbers, counted from 0", e.span)])
-        return factor.name, self._step(indices[plates], e), found
+        return factor, self._step(indices[plates], e), found
 
     def _member(self, index: tree.Expression, own: Any) -> int:
         value = compute(index, self)
@@ -137,19 +139,23 @@ class _Meaning:
                 [Diagnostic("AIM0801", "`probability` takes a comparison with a member: probability(side[1] == left_good)", e.span)]
             )
         factor, step, _ = self._addressed(comparison.left)
-        if factor not in self.trace.told.beliefs:
-            raise AimError([Diagnostic("AIM0803", f"there is no belief in `{factor}`: it is no state", comparison.left.span)])
-        if self.trace.program.network.factor[factor].real:
-            text = f"`{factor}` is real: expect of mean({comparison.left.span.text}) and sd({comparison.left.span.text})"
+        if self.trace.program.network.agent.roles[factor.variable.name] != "state":
+            raise AimError([Diagnostic("AIM0803", f"there is no belief in `{factor.name}`: it is no state", comparison.left.span)])
+        if factor.real:
+            text = f"`{factor.name}` is real: expect of mean({comparison.left.span.text}) and sd({comparison.left.span.text})"
             raise AimError([Diagnostic("AIM0803", text, comparison.left.span)])
-        members = self.trace.program.network.factor[factor].members
+        members = factor.members
         member = compute(comparison.right, lambda _: None)
         word = member if isinstance(member, str) else f"{float(member):.10g}"
         if word not in members:
             raise AimError(
-                [Diagnostic("AIM0110", f"`{factor}` has no member `{word}`", comparison.right.span, did_you_mean(word, members))]
+                [Diagnostic("AIM0110", f"`{factor.name}` has no member `{word}`", comparison.right.span, did_you_mean(word, members))]
             )
-        return np.asarray(self.trace.told.beliefs[factor][0, step, members.index(word)])
+        return np.asarray(self._belief(factor)[step][members.index(word)])
+
+    def _belief(self, factor: Factor) -> np.ndarray:
+        """The belief over a state at each step of the first episode."""
+        return by_variable(self.trace.program.network.truth.factors, self.trace.told.beliefs, 2)[factor.name][0]
 
     def _moment(self, e: tree.Call) -> np.ndarray | None:
         """`mean(x[3])`, `sd(x[3][0])`: of the belief in a real state after the outcomes of that step."""
@@ -158,7 +164,7 @@ class _Meaning:
         if name not in {f.variable.name for f in self.trace.program.network.truth.real}:
             return None
         factor, step, entry = self._addressed(subject)
-        both = np.asarray(self.trace.told.beliefs[factor][0, step], float)
+        both = np.asarray(self._belief(factor)[step], float)
         variance = np.diagonal(both[:, 1:])
         value = {"mean": both[:, 0], "var": variance, "sd": np.sqrt(np.maximum(variance, 0.0))}[e.function.name]
-        return value[0] if self.trace.program.network.factor[factor].scalar else value[entry]
+        return value[0] if factor.scalar else value[entry]

@@ -141,10 +141,10 @@ def _refuse_untold(behaviour: Behaviour, where: str) -> None:
     if program.budget is not None:
         text = f"the actions of `{model.name}` share a budget, and choices that depend on each other have no likelihood here"
         raise AimError([Diagnostic("AIM0510", text, model.span, "leave `subject to` out")])
-    if program.perception.layout.split:
+    if any(kind.perception.layout.split for kind in program.kinds):
         text = f"`{model.name}` believes too many joint states to be exact, and through its approximation no derivatives go"
         raise AimError([Diagnostic("AIM0415", text, model.span, "make the sets of its states smaller")])
-    actions = program.network.actions
+    actions = program.network.done.singles
     if not (record.done >= 0).any():
         text = f"the record holds no action of `{model.name}`, so it tells nothing of its parameters"
         names = ", ".join(f.name for f in actions)
@@ -167,7 +167,7 @@ def _refuse_impossible(behaviour: Behaviour, network: AgentNetwork, told: Sequen
         return
     episode, step = (int(i) for i in np.argwhere(wrong)[0])
     seen = never_seen[episode, step]
-    factors, places = (network.outcomes, record.seen) if seen else (network.actions, record.done)
+    factors, places = (network.seen.singles, record.seen) if seen else (network.done.singles, record.done)
     what = ", ".join(f"{f.name} = {f.members[k]}" for f, k in zip(factors, places[episode, step], strict=True) if k >= 0)
     name, at = network.model.name, _at(record, episode, step)
     if seen:

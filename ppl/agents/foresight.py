@@ -97,7 +97,7 @@ def outcomes_of(planner: Planner, part: Part) -> int:
     extra = 1
     for name in own[0].learnt if own else ():
         extra *= planner.network.factor[name].size
-    return own[0].fixed.shape[1] * extra if own else 1
+    return own[0].fixed.shape[-1] * extra if own else 1
 
 
 def _carried(later: Foreseen, log_habit: Any) -> Any:

@@ -52,11 +52,12 @@ class RealPerception:
 
     def advance(self, beliefs: Beliefs, action: Any, seen: Any, first: Any) -> tuple[Beliefs, Any]:
         """The beliefs after an action and what was seen then (`first`: at the beginning), and the free energy."""
+        known = self.reals.known(self.actions(action)[1], first)
         moved = self.predict(beliefs, jnp.where(first, jnp.zeros_like(action), action))
         found, total = [], jnp.zeros(())
         for cluster, begun, after in zip(self.clusters, self.prior(), moved, strict=True):
             belief = Moments(*(jnp.where(first, a, b) for a, b in zip(begun, after, strict=True)))
-            belief, free_energy = conditioned(cluster, belief, self.outcomes(cluster, seen))
+            belief, free_energy = conditioned(cluster, belief, self.outcomes(cluster, seen), known)
             found.append(belief)
             total = total + free_energy
         return tuple(found), total
@@ -88,11 +89,12 @@ def predicted(cluster: Cluster, belief: Moments, actions: Mapping[str, Any], cho
     return Moments(mean, _symmetric(slope @ belief.cov @ slope.T + noise))
 
 
-def conditioned(cluster: Cluster, belief: Moments, y: Any) -> tuple[Moments, Any]:
-    """The belief after outcomes were seen, NaN where one was not, and -log of their density; infinite where they cannot be."""
+def conditioned(cluster: Cluster, belief: Moments, y: Any, known: Mapping[str, Any]) -> tuple[Moments, Any]:
+    """The belief after outcomes were seen, NaN where one was not, and -log of their density; infinite where they cannot be. `known` are
+    the places of states that actions set."""
     if not cluster.outcomes:
         return belief, jnp.zeros(())
-    expected, slope, noise = cluster.seen(belief.mean)
+    expected, slope, noise = cluster.seen(belief.mean, known)
     start, free_energy = belief.mean, jnp.zeros(())
     scale = cluster.readings() if cluster.certain.any() else jnp.zeros(0)
     for k in np.flatnonzero(cluster.certain):

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ppl.agents.policy_plan import MOST_LISTED, policy_text
+from ppl.agents.rows import by_variable
 from ppl.results.extras import needs
+from ppl.semantics.typed import Variable
 
 if TYPE_CHECKING:
     import xarray
@@ -35,22 +37,30 @@ def _happened(trace: Trace) -> Iterator[tuple[str, Array]]:
     """What was seen, done and so."""
     network, told = trace.program.network, trace.told
     for columns, rows, suffix in ((network.seen, told.seen, ""), (network.done, told.action, ""), (network.truth, told.states, " (true)")):
-        for f in columns.factors if rows.shape[-1] else ():
-            series = columns.series(f, rows)
-            yield f.name + suffix, ((*DIMS, f"entry of {f.name}")[: series.ndim], series)
+        for name, series in columns.named(rows).items() if rows.shape[-1] else ():
+            yield name + suffix, ((*DIMS, *_axes(network.model.variables[name], series.ndim - 2)), series)
 
 
 def _believed(trace: Trace, coordinates: dict[str, Any]) -> dict[str, Array]:
-    network, beliefs = trace.program.network, trace.told.beliefs
-    arrays: dict[str, Array] = {}
-    for f in network.states:
-        arrays[f"belief {f.name}"] = ((*DIMS, f"member of {f.name}"), beliefs[f.name])
-        coordinates[f"member of {f.name}"] = list(f.members)
-    for f in network.truth.real:
-        mean, deviation = beliefs[f.name][..., 0], np.sqrt(np.diagonal(beliefs[f.name][..., 1:], axis1=-2, axis2=-1))
+    truth, arrays = trace.program.network.truth, {}
+    factors = {f.variable.name: f for f in truth.factors}
+    for name, belief in by_variable(truth.factors, trace.told.beliefs, 2).items():
+        f = factors[name]
+        if not f.real:
+            arrays[f"belief {name}"] = ((*DIMS, *_axes(f.variable, f.variable.plates), f"member of {name}"), belief)
+            coordinates[f"member of {name}"] = list(f.members)
+            continue
+        axes = _axes(f.variable, f.variable.plates + (not f.scalar))
+        mean, deviation = belief[..., 0], np.sqrt(np.diagonal(belief[..., 1:], axis1=-2, axis2=-1))
         for what, value in (("mean", mean), ("sd", deviation)):
-            arrays[f"{what} {f.name}"] = (DIMS, value[..., 0]) if f.scalar else ((*DIMS, f"entry of {f.name}"), value)
+            arrays[f"{what} {name}"] = ((*DIMS, *axes), value[..., 0] if f.scalar else value)
     return arrays
+
+
+def _axes(variable: Variable, count: int) -> tuple[str, ...]:
+    """The names of the axes of a variable: its plates, then the entries of a vector."""
+    names = [axis.set.key if axis.set is not None and k < variable.plates else "entry" for k, axis in enumerate(variable.type.axes)]
+    return tuple(f"{name} of {variable.name}" for name in names[:count])
 
 
 def _learnt(trace: Trace, coordinates: dict[str, Any]) -> dict[str, Array]:

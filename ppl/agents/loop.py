@@ -40,9 +40,9 @@ class Loop:
     followed: int | None = None
 
     def run(self, numbers: Any, preferences: Mapping[str, Any], given: Any, steps: Any, chances: Any = None) -> Step:
-        """All steps of one episode, with a leading axis of steps. With `chances`, a random number for each part, actions are drawn."""
+        """All steps of one episode, with a leading axis of steps. With `chances`, random numbers, actions are drawn."""
         network = self.program.network
-        blank = jax.tree.map(jnp.asarray, self.program.remembering(self.program.perception.blank(numbers.counts)))
+        blank = jax.tree.map(jnp.asarray, self.program.begun(numbers))
         carry = (self.world.begin(given), blank, jnp.asarray(network.done.zero))
         count = jax.tree.leaves(steps)[0].shape[0]
         _, told = jax.lax.scan(lambda c, at: self._step(numbers, preferences, c, *at), carry, (jnp.arange(count), steps, chances))
@@ -69,9 +69,12 @@ class Loop:
         """The whole plans, or where they would be too many numbers those of the best policy alone."""
         if self.whole_plans:
             return valued
-        best = [jnp.argmax(v.probabilities) for v in valued]
-        kept = [jax.tree.map(lambda x, k=k: x[k][None], v) for v, k in zip(valued, best, strict=True)]
-        return tuple(k._replace(first=v.first, loss=v.loss.max()[None]) for k, v in zip(kept, valued, strict=True))
+
+        def one(v: Valued) -> Valued:
+            best = jnp.argmax(v.probabilities)
+            return jax.tree.map(lambda x: x[best][None], v)._replace(first=v.first, loss=v.loss.max()[None])
+
+        return tuple((jax.vmap(one) if p.part.shape else one)(v) for p, v in zip(self.program.policies, valued, strict=True))
 
 
 def window(preferences: Any, step: Any, horizon: int) -> Any:
@@ -94,18 +97,18 @@ def run_loop(
 ) -> tuple[Step, bool]:
     """What every step of every episode leaves behind (episodes × steps first), and whether whole plans were kept. The agent's actions
     are the most probable ones, or `drawn` by their probabilities."""
-    policies = sum(p.count for p in program.policies) if program.options is not None else 0
+    policies = sum(p.count * p.part.count for p in program.policies) if program.options is not None else 0
     whole = episodes * steps * policies * 8 <= MOST_KEPT
     preferences = program.log_preferences(np.arange(steps + program.horizon)) if program.options is not None else {}
 
     def compute() -> Step:
         given, now = world.data(episodes, steps, seed)
-        most = max((program.most_followed(k) for k in range(len(program.policies))), default=1) if program.foresees else 1
+        most = program.most_followed if program.foresees else 1
         followed = min(FOLLOWED, most)
         while True:
             loop = Loop(program, world, rates, whole, followed if program.foresees else None)
             run = jax.jit(jax.vmap(loop.run, in_axes=(None, None, 0, 0, 0)))
-            chances = stream(seed, "choices").random((episodes, steps, len(program.policies))) if drawn and program.options else None
+            chances = stream(seed, "choices").random((episodes, steps, program.chances)) if drawn and program.options else None
             arguments = (program.numbers, preferences, given, now, chances)
             ready = run.lower(*arguments).compile(compiler_options=program.compiler_options(episodes * steps))
             told = jax.tree.map(np.asarray, ready(*arguments))

@@ -121,7 +121,7 @@ class Mind:
             return self.past[-1].memory
         network = self.program.network
         memory, _ = self._advanced(network.done.zero, network.seen.blank)
-        return memory._replace(learnt=self.program.numbers.counts)
+        return memory._replace(learnt=self.program.counts)
 
     @cached_property
     def beliefs(self) -> Mapping[str, Belief]:
@@ -164,7 +164,7 @@ class Mind:
             assert program.options is not None
             if not program.options.sophisticated:
                 return program.compiled("plan")(memory, preferences)
-            most = max(program.most_followed(k) for k in range(len(program.policies)))
+            most = program.most_followed
             followed = min(FOLLOWED, most)
             while True:
                 planned = program.compiled("plan", followed=followed)(memory, preferences)
@@ -179,12 +179,12 @@ class Mind:
             refuse_infinite(program.network.reals, [v.energy for v in planned.parts])
         return planned
 
-    def act(self, plan: PolicyPlan | None = None, *, seed: int | None = None) -> dict[str, Any]:
+    def act(self, plan: PolicyPlan | None = None, *, seed: int | None = None) -> Mapping[str, Any]:
         """The action by name: the most probable first one; with a seed one drawn by its probability. `did(**action)` does it."""
         plan = self.plan() if plan is None else plan
         return plan.action if seed is None else plan.draw(stream(seed, "action", self.t + 1))
 
-    def step(self, **observations: Any) -> tuple[dict[str, Any], Mind]:
+    def step(self, **observations: Any) -> tuple[Mapping[str, Any], Mind]:
         """Perceives, plans and acts: the action by name, and the mind that has done it."""
         mind = self.perceive(**observations)
         action = mind.act()

@@ -2,7 +2,8 @@
 
 A table's axes are the states and actions that its statement names, then the member that it tells of. Where a statement reads a
 random table (`Categorical(A[side])`), the network keeps which row of it stands at each combination: what the agent learns is
-counts of rows.
+counts of rows. Where plates are stacked, a table has an axis of members in front, and the agent falls into kinds: the network of one
+member for each stacked plate, and one of all that stands by itself.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from ppl.agents.evaluation import AgentEvaluator, Factor, factors_of, plate_members, refuse_twice
-from ppl.agents.gaussian import Reals
+from ppl.agents.evaluation import AgentEvaluator, Factor, by_member, factors_of, plate_members, refuse_twice
+from ppl.agents.gaussian import Reals, Settled
 from ppl.agents.parameters import may_be_learnt, random_names, read_by, refuse_unknown
-from ppl.agents.real_rules import reals_of
+from ppl.agents.real_rules import Apart, reals_of
 from ppl.agents.rows import Columns
+from ppl.agents.stacking import stacked_plates
 from ppl.arrays.plated import Plated, namespace
 from ppl.graph.bound import BoundModel
 from ppl.graph.supports import computed
@@ -32,13 +35,19 @@ SUM_TOLERANCE = 1e-6
 @dataclass(frozen=True)
 class Table:
     """p(child | parents): `known` has the axes of the parents and then the child's, 0 where a learnt row stands; `rows` has for
-    each learnt table the row that stands there, or -1."""
+    each learnt table the row that stands there, or -1. Of a stacked factor, whose plates have this `shape`, its members come first."""
 
     child: str
     parents: tuple[str, ...]
     known: Any = field(repr=False)
     rows: Mapping[str, np.ndarray] = field(repr=False)
     span: Span = field(repr=False)
+    shape: tuple[int, ...] = ()
+
+    @property
+    def lead(self) -> int:
+        """How many axes stand before those of the parents."""
+        return 1 if self.shape else 0
 
     def probabilities(self, known: Any, learnt: Mapping[str, Any]) -> Any:
         """The whole table, given its known part and the probabilities of each learnt row."""
@@ -82,6 +91,35 @@ class AgentNetwork:
     learnt: dict[str, LearntTable] = field(repr=False)
     reals: Reals | None = field(default=None, repr=False)
     fitted: bool = False  # its numbers may be traced
+    shape: tuple[int, ...] = ()  # of the plates, where this is the network of one member of a kind
+
+    @property
+    def count(self) -> int:
+        """How many members of this kind there are."""
+        return prod(self.shape)
+
+    @cached_property
+    def kinds(self) -> tuple[AgentNetwork, ...]:
+        """The networks of one member each: of all that stands by itself, then of each stacked plate."""
+        factors = self.factor.values()
+        stacked = dict.fromkeys(_plates(f) for f in factors if f.shape)
+        if not stacked:
+            return (self,)
+        alone = any(not f.shape for f in factors)
+        return tuple(self._kind(key) for key in (*([()] if alone else []), *stacked))
+
+    def _kind(self, plates: tuple[str, ...]) -> AgentNetwork:
+        """What has these plates, for one member."""
+        own = {name: f for name, f in self.factor.items() if _plates(f) == plates}
+        factors = (tuple(f.member for f in of if f.name in own) for of in (self.states, self.actions, self.outcomes))
+        states, actions, outcomes = factors
+        tables = ({n: t for n, t in of.items() if n in own} for of in (self.initial, self.transitions, self.observations))
+        initial, transitions, observations = tables
+        shape = next((f.shape for f in own.values()), ())
+        reals = self.reals.of_kind({n: f for n, f in own.items() if f.real}, own) if self.reals is not None else None
+        learnt = {} if plates else self.learnt
+        own_parts = {"initial": initial, "transitions": transitions, "observations": observations, "learnt": learnt, "reals": reals}
+        return replace(self, states=states, actions=actions, outcomes=outcomes, **own_parts, shape=shape)
 
     @property
     def agent(self) -> typed.TypedAgent:
@@ -118,40 +156,49 @@ class AgentNetwork:
         for statement, factor, loops in self.said("prefer"):
             refuse_twice(factor, found, statement)
             loops = {**loops, statement.time or "t": Plated(("time",), times)}
-            p = _table(statement, factor, loops, self.evaluator)
-            _refuse_unnormalised(
-                Table(factor.name, tuple(p.dims), p.data, {}, statement.span), {"time": tuple(map(str, times))}, "the preference over"
-            )
-            found[factor.name] = _log(namespace(p.data).broadcast_to(p.data, (len(times), factor.size)))
+            table = self._said_of(factor, statement, loops)
+            members = {"time": tuple(map(str, times))}
+            _refuse_unnormalised(table, factor, members, "the preference over")
+            xp, p = namespace(table.known), table.known
+            timed = xp.moveaxis(p, table.lead, 0) if table.parents else p
+            found[factor.name] = _log(xp.broadcast_to(timed, (len(times), *p.shape[: table.lead], factor.size)))
         return found
+
+    def _said_of(self, factor: Factor, statement: typed.AgentStatement, loops: Mapping[str, Plated]) -> Table:
+        """What a statement says of a factor, as a table."""
+        parents, known = by_member(_table(statement, factor, loops, self.evaluator), statement, factor)
+        return Table(factor.name, parents, known, {}, statement.span, factor.shape)
 
     def log_habits(self) -> dict[str, Any]:
         """The log of the prior probability of each member of the actions that have a habit."""
         found: dict[str, Any] = {}
         for statement, factor, loops in self.said("habit"):
             refuse_twice(factor, found, statement)
-            p = _table(statement, factor, loops, self.evaluator)
-            _refuse_unnormalised(Table(factor.name, tuple(p.dims), p.data, {}, statement.span), {}, "the habit over")
-            found[factor.name] = _log(p.data)
+            table = self._said_of(factor, statement, loops)
+            _refuse_unnormalised(table, factor, {}, "the habit over")
+            found[factor.name] = _log(table.known)
         return found
 
     def said(self, role: str):
         """Each statement of a role for each member of its plates: the statement, its factor, the values of its indices. Real factors
         have theirs in `reals`."""
-        discrete = {name for name, _ in self.evaluator.factors}
+        own = {f.variable.name for f in (*self.states, *self.actions, *self.outcomes)}
         for statement in self.agent.statements:
-            if statement.role == role and statement.variable in discrete:
-                for loops in plate_members(statement.loops, self.evaluator):
-                    yield statement, _addressed(statement, loops, self.evaluator), loops
+            if statement.role == role and statement.variable in own:
+                for factor, loops in self.evaluator.members_of(statement):
+                    yield statement, factor, loops
 
     def number(self, e: typed.TypedExpression) -> Any:
         """The value of an expression of parameters."""
         return self.evaluator.number(e, {}).data
 
 
-def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_ins: Mapping[str, Any] | None = None) -> AgentNetwork:
+def build(
+    bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_ins: Mapping[str, Any] | None = None, apart: tuple[str, ...] = ()
+) -> AgentNetwork:
     """The network of an agent with its parameters. `values` are those of random ones that are not given, traced where an agent is
-    fitted; `stand_ins` are then known values of theirs, at which learnt rows are told from other entries.
+    fitted; `stand_ins` are then known values of theirs, at which learnt rows are told from other entries. The plates of variables `apart`
+    are not stacked.
 
     A parent on which a table does not depend is left out, where the table is known. Raises `AimError` where one does not normalise,
     and where a random variable is read that has no value and is no learnt table.
@@ -159,10 +206,13 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     model = bound.model
     assert model.agent is not None
     roles = model.agent.roles
+    given = {n for n in bound.values if np.all(bound.observed.get(n, True))}
+    open_tables = [n for n in random_names(model) if may_be_learnt(model, n) and n not in given]
+    stacked = stacked_plates(bound, open_tables, apart)
     by_role: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
     real: dict[str, list[Factor]] = {"state": [], "action": [], "outcome": []}
     for name, role in roles.items():
-        for factor in factors_of(model.variables[name], bound):
+        for factor in factors_of(model.variables[name], bound, stacked):
             (real if factor.real else by_role)[role].append(factor)
     factors = {(f.variable.name, f.place): f for found in by_role.values() for f in found}
     known = {n: v for n, v in bound.values.items() if n not in roles and np.all(bound.observed.get(n, True))}
@@ -176,13 +226,15 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     tables: dict[str, dict[str, Table]] = {"initial": {}, "next": {}, "observe": {}}
     for statement in model.agent.statements:
         if statement.role in tables and any(name == statement.variable for name, _ in factors):
-            for loops in plate_members(statement.loops, evaluator):
-                factor = _addressed(statement, loops, evaluator)
+            for factor, loops in evaluator.members_of(statement):
                 refuse_twice(factor, tables[statement.role], statement)
                 tables[statement.role][factor.name] = reader.table(statement, factor, loops)
     _refuse_missing(by_role, tables)
     states, actions, outcomes = (tuple(by_role[role]) for role in ("state", "action", "outcome"))
-    reals = reals_of(evaluator, real, actions)
+    try:
+        reals = reals_of(evaluator, real, actions, _settled(states, actions, tables))
+    except Apart as one:
+        return build(bound, values, stand_ins=stand_ins, apart=(*apart, one.name))
     _refuse_missing(real, reals.rules if reals is not None else tables)
     return AgentNetwork(
         model,
@@ -200,9 +252,22 @@ def build(bound: BoundModel, values: Mapping[str, Any] | None = None, *, stand_i
     )
 
 
-def _addressed(statement: typed.AgentStatement, loops: Mapping[str, Plated], evaluator: AgentEvaluator) -> Factor:
-    """The factor that a statement speaks of at these values of its indices."""
-    return evaluator.factors[statement.variable, evaluator.place_of(statement, loops)]
+def _plates(factor: Factor) -> tuple[str, ...]:
+    """The sets over which a factor is stacked."""
+    axes = factor.variable.type.axes[: factor.variable.plates] if factor.shape else ()
+    return tuple(axis.set.key for axis in axes if axis.set is not None)
+
+
+def _settled(states: tuple[Factor, ...], actions: tuple[Factor, ...], tables: Mapping[str, Mapping[str, Table]]) -> dict[str, Settled]:
+    """The states that are known at every step: certain at the beginning, and then what an action sets."""
+    names, found = {a.name for a in actions}, {}
+    for f in states:
+        begun, moved = tables["initial"].get(f.name), tables["next"].get(f.name)
+        if begun is None or moved is None or begun.parents or not set(moved.parents) <= names:
+            continue
+        if all(isinstance(t.known, np.ndarray) and not t.rows and np.isin(t.known, (0.0, 1.0)).all() for t in (begun, moved)):
+            found[f.name] = Settled(f.size, moved.parents, begun.known.argmax(axis=-1), moved.known.argmax(axis=-1))
+    return found
 
 
 def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Mapping[str, Any]]) -> None:
@@ -271,7 +336,8 @@ class _Reader:
         table = self._with(probes[0], statement, factor, loops)
         used = [name for name in self.learnt if name in read_by(statement, self.evaluator.model)]
         if not used:
-            return self._checked(Table(factor.name, tuple(table.dims), table.data, {}, statement.span))
+            parents, known = by_member(table, statement, factor)
+            return self._checked(Table(factor.name, parents, known, {}, statement.span, factor.shape), factor)
         first, second = (self._with(probe | dict(self.stand_ins or {}), statement, factor, loops) for probe in probes)
         dims = tuple(dict.fromkeys((*first.dims, *second.dims)))
         shape = tuple(self._size(d) for d in dims)
@@ -288,7 +354,7 @@ class _Reader:
             raise AimError([Diagnostic("AIM0411", text, statement.span, hint)])
         whole = table.arranged(dims)
         known = namespace(whole).where(free[..., None], 0.0, namespace(whole).broadcast_to(whole, (*shape, factor.size)))
-        return self._checked(Table(factor.name, dims, known, rows, statement.span))
+        return self._checked(Table(factor.name, dims, known, rows, statement.span), factor)
 
     def _refuse_reversed(self, statement: typed.AgentStatement, factor: Factor, a: Any, b: Any, probes: list[Any], left: Any) -> None:
         """A Beta tells of the second member: one that would be that of the first is no mixture, but written the wrong way round."""
@@ -299,10 +365,10 @@ class _Reader:
                 hint = f"declare the set as {{{second}, {first}}}, or let `{name}` be the probability of `{second}`"
                 raise AimError([Diagnostic("AIM0417", text, statement.span, hint)])
 
-    def _checked(self, table: Table) -> Table:
+    def _checked(self, table: Table, factor: Factor) -> Table:
         if isinstance(table.known, np.ndarray):
             table = _pruned(table)
-        _refuse_unnormalised(table, {f.name: f.members for f in self.evaluator.factors.values()})
+        _refuse_unnormalised(table, factor, {f.name: f.members for f in self.evaluator.factors.values()})
         return table
 
     def _size(self, name: str) -> int:
@@ -336,15 +402,15 @@ def _pruned(table: Table) -> Table:
     """The table without the parents on which nothing in it depends."""
     parents, known, rows = list(table.parents), np.asarray(table.known), dict(table.rows)
     for name in table.parents:
-        axis = parents.index(name)
+        axis = table.lead + parents.index(name)
         constant = all(np.array_equal(x, np.broadcast_to(np.take(x, [0], axis=axis), x.shape)) for x in (known, *rows.values()))
         if constant:
             known, rows = np.take(known, 0, axis=axis), {n: np.take(r, 0, axis=axis) for n, r in rows.items()}
-            parents.pop(axis)
-    return Table(table.child, tuple(parents), known, rows, table.span)
+            parents.remove(name)
+    return replace(table, parents=tuple(parents), known=known, rows=rows)
 
 
-def _refuse_unnormalised(table: Table, members: Mapping[str, tuple[str, ...]], what: str = "") -> None:
+def _refuse_unnormalised(table: Table, factor: Factor, members: Mapping[str, tuple[str, ...]], what: str = "") -> None:
     """Every row of a table is a distribution: known ones are checked, with the first case that fails told."""
     if not isinstance(table.known, np.ndarray | np.generic | float):
         return
@@ -357,9 +423,9 @@ def _refuse_unnormalised(table: Table, members: Mapping[str, tuple[str, ...]], w
     if not wrong.any():
         return
     place = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
-    case = ", ".join(f"{parent} = {members[parent][k]}" for parent, k in zip(table.parents, place, strict=True))
+    case = ", ".join(f"{parent} = {members[parent][k]}" for parent, k in zip(table.parents, place[table.lead :], strict=True))
     at = f" where {case}" if case else ""
-    subject = f"{what} `{table.child}`".strip()
+    subject = f"{what} `{factor.singles[place[0]].name if table.lead else table.child}`".strip()
     if (known[place] == 0).all():
         raise AimError([Diagnostic("AIM0409", f"{subject} is no member of its set{at}", table.span, "keep it inside, with min and max")])
     text = f"the probabilities of {subject} sum to {total[place]:.10g}{at}, not to 1"

@@ -1,4 +1,7 @@
-"""What `efe(…)` says of planning, with its defaults; a latent precision becomes the nodes of a quadrature over its Gamma prior."""
+"""What `efe(…)` says of planning, with its defaults; a latent precision becomes the nodes of a quadrature over its Gamma prior.
+
+A weight of a term may be a number for each member of the plate of a planned action: each part of the plan has its own weights.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from ppl.agents.clusters import Part
 from ppl.agents.network import AgentNetwork
 from ppl.agents.parameters import integrated_precision
 from ppl.agents.planning import Weights
+from ppl.arrays.plated import namespace
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
 
 DEFAULTS = {"discount": 1.0, "precision": 16.0, "epistemic": 1.0, "pragmatic": 1.0, "novelty": 1.0}
+WEIGHTS = ("pragmatic", "epistemic", "novelty")
 SPAN = 37.0  # nodes of a latent precision whose weight is so many nats below the largest are left out
 
 
@@ -51,10 +57,55 @@ def _option(network: AgentNetwork, name: str) -> Any:
     assert network.agent.planning is not None
     written = network.agent.planning.options.get(name)
     value = DEFAULTS[name] if written is None else network.number(written)
-    if isinstance(value, np.ndarray | float) and not (np.ndim(value) == 0 and value >= 0 and np.isfinite(value)):
-        span = written.span if written is not None else None
-        raise AimError([Diagnostic("AIM0405", f"`{name}` must be 0 or positive, and is {value}", span)])
+    if written is not None and np.ndim(value):
+        _refuse_apart(network, name, written)
+    if isinstance(value, np.ndarray | float) and not (np.all(np.asarray(value) >= 0) and np.all(np.isfinite(value))):
+        span, wrong = written.span if written is not None else None, ~((np.asarray(value) >= 0) & np.isfinite(value))
+        place = [int(k) for k in np.argwhere(wrong)[0]]
+        at, told = (f" of member {', '.join(map(str, place))}", np.asarray(value)[tuple(place)]) if place else ("", value)
+        raise AimError([Diagnostic("AIM0405", f"`{name}`{at} must be 0 or positive, and is {told}", span)])
     return value
+
+
+# ------------------------------------------------------------------ weights by member
+def _refuse_apart(network: AgentNetwork, name: str, written: typed.TypedExpression) -> None:
+    """Raises `AimError` where an option has several numbers, and is no weight over the plate of a planned action."""
+    sets = _sets(written.type.axes)
+    actions = [network.model.variables[a] for a in network.agent.planning.actions] if network.agent.planning is not None else []
+    if name in WEIGHTS and any(_sets(a.type.axes[: a.plates])[: len(sets)] == sets for a in actions):
+        return
+    text = f"`{name}` is one number, and here it has several"
+    if name in WEIGHTS:
+        text = f"`{name}` has a number for each member of {', '.join(sets)}, over which no action is planned"
+    raise AimError([Diagnostic("AIM0421", text, written.span, "write one number, or one for each member of the plate of a planned action")])
+
+
+def _sets(axes: tuple[typed.Axis, ...]) -> tuple[str, ...]:
+    return tuple(axis.set.key if axis.set is not None else "?" for axis in axes)
+
+
+def weights_of(options: Options, network: AgentNetwork, part: Part) -> Weights:
+    """The weights of a part: where they differ by member those of its own, of all members where the part is that of a kind. A part
+    that belongs to no member has weight 1."""
+    own = {name: getattr(options.weights, name) for name in WEIGHTS}
+    return options.weights._replace(**{n: _own(network, part, n, w) for n, w in own.items() if np.ndim(w)})
+
+
+def _own(network: AgentNetwork, part: Part, name: str, value: Any) -> Any:
+    assert network.agent.planning is not None
+    written = network.agent.planning.options[name]
+    sets = _sets(written.type.axes)
+    factors = [network.factor[a] for a in (*part.actions, *part.real_actions)]
+    met = [f for f in factors if _sets(f.variable.type.axes[: f.variable.plates])[: len(sets)] == sets]
+    if part.shape:
+        wide = value.reshape(*value.shape, *[1] * (len(part.shape) - value.ndim)) if met else np.ones(1)
+        return namespace(wide).broadcast_to(wide, part.shape).reshape(-1)
+    places = {f.place[: len(sets)] for f in met}
+    if len(places) > 1 or (places and len(met) < len(factors)):
+        names = ", ".join(f.name for f in factors)
+        text = f"`{name}` differs by member, and {names} are planned together"
+        raise AimError([Diagnostic("AIM0421", text, written.span, "give them one weight")])
+    return value[places.pop()] if places else 1.0
 
 
 def _precision(network: AgentNetwork) -> tuple[Any, Any]:

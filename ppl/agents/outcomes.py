@@ -23,8 +23,9 @@ ROUNDED = 12  # decimals to which likelihoods count as proportional
 
 @dataclass(frozen=True)
 class Sensed:
-    """Outcomes that tell of the same clusters: `fixed` is states × columns, and `learnt` outcomes multiply in when their tables are
-    known. `apart` says that their information was not taken jointly with that of other groups on the same clusters."""
+    """Outcomes that tell of the same clusters: `fixed` is states × columns (of a kind, members × states × columns), and `learnt`
+    outcomes multiply in when their tables are known. `apart` says that their information was not taken jointly with that of other groups
+    on the same clusters."""
 
     clusters: tuple[int, ...]
     states: tuple[str, ...]
@@ -56,10 +57,10 @@ def sensed(network: AgentNetwork, layout: Layout) -> tuple[Sensed, ...]:
 
 
 class _Joint(NamedTuple):
-    """Outcomes together: `fixed` is the likelihood of those whose tables are known, states flattened × columns."""
+    """Outcomes together: `fixed` is the likelihood of those whose tables are known, members × states flattened × columns."""
 
     states: tuple[str, ...] = ()
-    fixed: np.ndarray = np.ones((1, 1))
+    fixed: np.ndarray = np.ones((1, 1, 1))
     learnt: tuple[str, ...] = ()
 
 
@@ -73,10 +74,13 @@ def _joined(group: list[str], network: AgentNetwork, layout: Layout, sizes: Mapp
                 break
         else:
             found.append(_with(_Joint(), name, network, sizes))
-    return [
-        Sensed(layout.touched(one.states), one.states, tuple(sizes[s] for s in one.states), one.fixed, one.learnt, len(found) > 1)
-        for one in found
-    ]
+    return [_sensed(one, network, layout, sizes, apart=len(found) > 1) for one in found]
+
+
+def _sensed(one: _Joint, network: AgentNetwork, layout: Layout, sizes: Mapping[str, int], *, apart: bool) -> Sensed:
+    lengths = tuple(sizes[s] for s in one.states)
+    fixed = np.broadcast_to(one.fixed, (network.count, *one.fixed.shape[1:])) if network.shape else one.fixed[0]
+    return Sensed(layout.touched(one.states), one.states, lengths, fixed, one.learnt, apart)
 
 
 def _states(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, int]) -> tuple[str, ...]:
@@ -86,36 +90,39 @@ def _states(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str
 def _entries(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, int]) -> int:
     """The size of the joint likelihood with one more outcome, before columns are merged."""
     states = _states(before, name, network, sizes)
-    return prod(sizes[s] for s in states) * before.fixed.shape[1] * prod(network.factor[n].size for n in (*before.learnt, name))
+    return prod(sizes[s] for s in states) * before.fixed.shape[-1] * prod(network.factor[n].size for n in (*before.learnt, name))
 
 
 def _with(before: _Joint, name: str, network: AgentNetwork, sizes: Mapping[str, int]) -> _Joint:
     """The joint likelihood with one more outcome."""
     table, states = network.observations[name], _states(before, name, network, sizes)
     lengths = tuple(sizes[s] for s in states)
-    joint = before.fixed.reshape(*(sizes[s] for s in before.states), -1)
+    joint = before.fixed.reshape(-1, *(sizes[s] for s in before.states), before.fixed.shape[-1])
     joint = _over(before.states, joint, states, lengths)
     if table.rows or not isinstance(table.known, np.ndarray):
         return _Joint(states, joint, (*before.learnt, name))
-    own = _over(table.parents, table.known, states, lengths)
-    return _Joint(states, merged((joint[:, :, None] * own[:, None, :]).reshape(joint.shape[0], -1)), before.learnt)
+    own = _over(table.parents, table.known if table.shape else table.known[None], states, lengths)
+    product = joint[:, :, :, None] * own[:, :, None, :]
+    return _Joint(states, merged(product.reshape(*product.shape[:2], -1)), before.learnt)
 
 
 def _over(parents: tuple[str, ...], array: Any, states: tuple[str, ...], sizes: tuple[int, ...]) -> Any:
-    """An array over some states, then columns, over all combinations of more states, flattened, by the column."""
-    xp = namespace(array)
-    order = [parents.index(s) for s in states if s in parents]
-    arranged = xp.transpose(array, [*order, array.ndim - 1])
-    arranged = arranged[tuple(slice(None) if s in parents else None for s in states) + (slice(None),)]
-    return xp.broadcast_to(arranged, (*sizes, array.shape[-1])).reshape(-1, array.shape[-1])
+    """An array over some states, then columns, over all combinations of more states, flattened, by the column; members stay in front."""
+    xp, lead = namespace(array), array.ndim - len(parents) - 1
+    order = [lead + parents.index(s) for s in states if s in parents]
+    arranged = xp.transpose(array, [*range(lead), *order, array.ndim - 1])
+    arranged = arranged[(slice(None),) * lead + tuple(slice(None) if s in parents else None for s in states) + (slice(None),)]
+    front = array.shape[:lead]
+    return xp.broadcast_to(arranged, (*front, *sizes, array.shape[-1])).reshape(*front, -1, array.shape[-1])
 
 
 def merged(joint: np.ndarray) -> np.ndarray:
-    """The columns that can happen, those that are proportional added up."""
-    joint = joint[:, joint.max(axis=0) > 0]
-    shapes = np.round(joint / joint.sum(axis=0), ROUNDED)
-    _, group = np.unique(shapes, axis=1, return_inverse=True)
+    """The columns that can happen, those that are proportional for every member added up: members × states × columns."""
+    joint = joint[:, :, joint.max(axis=(0, 1)) > 0]
+    total = joint.sum(axis=1, keepdims=True)
+    shapes = np.round(joint / np.where(total > 0, total, 1.0), ROUNDED)
+    _, group = np.unique(shapes.reshape(-1, joint.shape[-1]), axis=1, return_inverse=True)
     group = np.ravel(group)
-    found = np.zeros((joint.shape[0], group.max() + 1))
-    np.add.at(found.T, group, joint.T)
+    found = np.zeros((*joint.shape[:2], group.max() + 1))
+    np.add.at(np.moveaxis(found, -1, 0), group, np.moveaxis(joint, -1, 0))
     return found

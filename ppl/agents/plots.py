@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ppl.agents.policy_plan import policy_text
+from ppl.agents.rows import by_variable
 from ppl.results.extras import needs
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
@@ -30,7 +31,9 @@ def plot(trace: Trace, kind: str, *, episode: int = 0, ax: Any = None) -> Any:
 
 def _beliefs(trace: Trace, episode: int, ax: Any) -> Any:
     """The probability of each member of each state, darker where it is larger, with the true state as a dot where it is known."""
-    states = trace.program.network.truth.factors
+    columns = trace.program.network.truth
+    states = [one for f in columns.factors for one in f.singles]
+    believed = by_variable(columns.factors, trace.told.beliefs, 2)
     if ax is None:
         _, grid = needs("matplotlib.pyplot", "plots").subplots(
             len(states), 1, squeeze=False, sharex=True, layout="constrained", figsize=(7, 1 + 1.6 * len(states))
@@ -42,8 +45,8 @@ def _beliefs(trace: Trace, episode: int, ax: Any) -> Any:
         if f.real:
             _band(trace, episode, place, f)
             continue
-        k = trace.program.network.truth.discrete.index(f)
-        place.imshow(trace.told.beliefs[f.name][episode].T, aspect="auto", cmap="Greys", vmin=0, vmax=1)
+        k = columns.singles.index(f)
+        place.imshow(believed[f.name][episode].T, aspect="auto", cmap="Greys", vmin=0, vmax=1)
         if trace.told.states.shape[-1]:
             place.plot(np.arange(trace.steps), trace.told.states[episode, :, k], ".", color="tab:red", label="true")
         place.set(ylabel=f.name, yticks=range(f.size), yticklabels=f.members)

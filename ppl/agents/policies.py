@@ -37,6 +37,14 @@ class Policies:
     def count(self) -> int:
         return len(self.written) if self.written is not None else self.choices**self.horizon
 
+    def split(self, joint: Any) -> dict[str, Any]:
+        """The places of the single actions in joint ones."""
+        found = {}
+        for k in range(len(self.sizes))[::-1]:
+            found[self.part.actions[k]] = joint % self.sizes[k] if k else joint
+            joint = joint // self.sizes[k] if k else joint
+        return found
+
     def steps(self) -> np.ndarray:
         """The joint action of each step of each policy: policies × horizon."""
         if self.written is not None:
@@ -44,10 +52,10 @@ class Policies:
         return np.stack(np.unravel_index(np.arange(self.count), (self.choices,) * self.horizon), axis=-1)
 
     def first(self, probabilities: Any) -> Any:
-        """The probability of each first joint action."""
+        """The probability of each first joint action; policies are along the last axis."""
         if self.written is None:
-            return probabilities.reshape(self.choices, -1).sum(axis=-1)
-        return jnp.zeros(self.choices).at[np.asarray(self.written)[:, 0]].add(probabilities)
+            return probabilities.reshape(*probabilities.shape[:-1], self.choices, -1).sum(axis=-1)
+        return jnp.zeros((*probabilities.shape[:-1], self.choices)).at[..., np.asarray(self.written)[:, 0]].add(probabilities)
 
     def log_first(self, log_probabilities: Any, action: Any) -> Any:
         """The log of the probability that this joint action comes first; policies are along the last axis."""

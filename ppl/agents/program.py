@@ -1,15 +1,14 @@
 """An agent as pure compiled functions of its memory: `advance`, `plan`, and both as one `step`.
 
-Numbers that do not change are an argument of these functions: whoever compiles them says whether agents of one structure shall share
-what is compiled, or the numbers of one agent become its constants.
+Each function asks the kinds of the agent side by side. Numbers that do not change are an argument of these functions: whoever compiles
+them says whether agents of one structure shall share what is compiled, or the numbers of one agent become its constants.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from math import prod
 from typing import Any, NamedTuple
 
 import jax
@@ -17,21 +16,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.agents.budget import Budget, budget_of, priced, whole_actions
-from ppl.agents.clusters import MOST_JOINT_STATES, lay_out
-from ppl.agents.foresight import foresee, outcomes_of
-from ppl.agents.kalman import RealPerception
+from ppl.agents.evaluation import Factor
+from ppl.agents.kinds import Kind, Numbers, Valued
 from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, options_of
-from ppl.agents.perception import Memory, Perception, Tables, known_tables, tables_of
-from ppl.agents.planning import MOST_AT_ONCE, TERMS, Planner, Scene
-from ppl.agents.policies import Policies, policies_of
-from ppl.agents.prospects import RealPlanner, preferences
-from ppl.engines.precision import with_precision
+from ppl.agents.perception import Memory
+from ppl.agents.policies import Policies
+from ppl.agents.prospects import preferences
+from ppl.agents.rows import by_variable
 from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
 from ppl.semantics.walking import inside
-from ppl.source.diagnostics import AimError, Diagnostic
 
 FOLLOWED = 8  # outcomes of each node that are followed at first
 ACCEPTED_LOSS = 1e-9
@@ -39,31 +35,6 @@ AS_GOOD = 1e4  # units of rounding within which two probabilities are the same
 MOST_CONSTANTS = 50_000  # numbers
 OFTEN = 1000  # how often a mind is taken to perceive and plan
 SMALL_PRODUCTS = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_multi_thread_eigen": False}  # no library is called for them
-
-
-class Numbers(NamedTuple):
-    """Everything numeric that an agent is made of."""
-
-    known: Tables
-    counts: dict[str, Any]  # of what is learnt, before anything was
-    fixed: tuple[Any, ...]
-    log_habits: tuple[Any, ...]  # by part: of each joint action
-    weights: Any
-    scene: Scene | None = None  # where nothing that is learnt, and no time step, changes it
-
-
-class Valued(NamedTuple):
-    """The policies of one part: `terms` are policies × (pragmatic, epistemic, novelty, ambiguity), discounted; `first` is the
-    probability of each first joint action; `loss` bounds what outcomes that were passed over can change in G, and tells how much lower
-    it may be at other real actions; `actions` are the real ones of each policy, steps × numbers, by name."""
-
-    terms: Any
-    energy: Any
-    log_prior: Any
-    probabilities: Any
-    first: Any
-    loss: Any
-    actions: Any = ()
 
 
 class Planned(NamedTuple):
@@ -79,49 +50,19 @@ class AgentProgram:
     network: AgentNetwork
     options: Options | None
 
-    # ------------------------------------------------------------ parts
+    # ------------------------------------------------------------ kinds and their parts
     @cached_property
-    def perception(self) -> Perception:
-        whole = self.options is not None and self.options.sophisticated
-        return Perception(self.network, lay_out(self.network, whole_parts=whole))
-
-    @cached_property
-    def real_perception(self) -> RealPerception | None:
-        reals = self.network.reals
-        return RealPerception(reals, self.network.done, self.network.seen) if reals is not None else None
-
-    @cached_property
-    def planner(self) -> Planner:
-        assert self.options is not None
-        if self.options.sophisticated and self.network.reals is not None:
-            assert self.network.agent.planning is not None
-            text = "outcomes that are real numbers cannot be foreseen one by one"
-            raise AimError([Diagnostic("AIM0415", text, self.network.agent.planning.span, "leave `sophisticated` out")])
-        planner = Planner(self.perception, self.options.horizon)
-        if self.options.sophisticated:
-            self._refuse_unforeseeable(planner)
-        return planner
-
-    def _refuse_unforeseeable(self, planner: Planner) -> None:
-        agent, layout = self.network.agent, planner.layout
-        assert agent.planning is not None
-        if agent.planning.policies is not None or agent.habit is not None:
-            what = "a habit over whole policies is" if agent.planning.policies is None else "`policies` are"
-            text = f"{what} for plans that are not sophisticated: these choose each action anew"
-            raise AimError([Diagnostic("AIM0405", text, agent.planning.span, "leave `sophisticated` out, or write a habit over actions")])
-        many = any(prod(planner.sizes[s] for s in states) > MOST_JOINT_STATES for states in layout.clusters)
-        if many or layout.split or any(one.apart for one in planner.sensed):
-            text = "the states that are planned together are too many to foresee outcomes exactly"
-            raise AimError([Diagnostic("AIM0415", text, agent.planning.span, "leave `sophisticated` out")])
+    def kinds(self) -> tuple[Kind, ...]:
+        return tuple(Kind(network, self.options, self._timed) for network in self.network.kinds)
 
     @cached_property
     def policies(self) -> tuple[Policies, ...]:
-        assert self.options is not None
-        return tuple(policies_of(self.network, part, self.horizon if part.acts else 1) for part in self.planner.layout.parts)
+        """The policies of each part, kind by kind."""
+        return tuple(policies for kind in self.kinds for policies in kind.policies)
 
     @cached_property
     def budget(self) -> Budget | None:
-        return budget_of(self.network, self.planner.layout.parts)
+        return budget_of(self.network, [policies.part for policies in self.policies])
 
     @property
     def foresees(self) -> bool:
@@ -132,157 +73,95 @@ class AgentProgram:
     def horizon(self) -> int:
         return self.options.horizon if self.options is not None else 0
 
+    @property
+    def most_followed(self) -> int:
+        """How many outcomes of each node of its trees can be followed."""
+        return max((kind.most_followed(k) for kind in self.kinds for k in range(len(kind.policies))), default=1)
+
     @cached_property
-    def numbers(self) -> Numbers:
-        counts = {name: table.concentration for name, table in self.network.learnt.items()}
-        if self.options is None:
-            return Numbers(known_tables(self.network), counts, (), (), None)
-        fixed = tuple(one.fixed for one in self.planner.sensed)
-        known = known_tables(self.network)
-        return Numbers(known, counts, fixed, self._habits(), self.options.weights, self._scene(known, fixed))
+    def numbers(self) -> tuple[Numbers, ...]:
+        """Everything numeric that the agent is made of, kind by kind."""
+        return tuple(kind.numbers for kind in self.kinds)
 
-    def _scene(self, known: Tables, fixed: tuple[Any, ...]) -> Scene | None:
-        """What is the same at every node and every step, computed once."""
-        if self.network.learnt or self.network.fitted or self._timed:
-            return None
-        logs = self.network.log_preferences(np.zeros(1, int))
-        scene = with_precision(np.float64, self.planner.scene)(known, fixed, {}, logs)
-        return jax.tree.map(np.asarray, scene._replace(tables=None))  # which are those of `known`
+    @property
+    def counts(self) -> dict[str, Any]:
+        """Those of what is learnt, before anything was."""
+        return {name: table.concentration for name, table in self.network.learnt.items()}
 
-    def _habits(self) -> tuple[Any, ...]:
-        """The log prior of each joint action of each part, normalised; uniform where there is no habit."""
-        logs, found = self.network.log_habits(), []
-        for part in self.planner.layout.parts:
-            total: Any = np.zeros(1)
-            for name in part.actions:
-                size = self.network.factor[name].size
-                total = (total[:, None] + logs.get(name, np.full(size, -np.log(size)))).reshape(-1)
-            found.append(total)
-        self._refuse_hopeless(found)
-        return tuple(found)
-
-    def _refuse_hopeless(self, log_habits: list[Any]) -> None:
-        """Raises `AimError` where every policy that is written out has an action that a habit rules out."""
-        for policies, habit in zip(self.policies, log_habits, strict=True):
-            if policies.written is None or not isinstance(habit, np.ndarray):
-                continue
-            if np.isneginf(habit[np.asarray(policies.written)]).any(axis=1).all():
-                assert self.network.agent.planning is not None
-                text = "none of the policies that are planned has a habit: each has an action whose habit is 0"
-                raise AimError([Diagnostic("AIM0404", text, self.network.agent.planning.span, "give their actions a probability")])
+    def _each(self, memory: Memory) -> Iterator[Memory]:
+        """The memory of each kind."""
+        for kind, beliefs, reals in zip(self.kinds, memory.beliefs, memory.reals, strict=True):
+            yield Memory(beliefs, {name: memory.learnt[name] for name in kind.network.learnt}, reals)
 
     # ------------------------------------------------------------ pure functions
-    def advance(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, *, rates: Any, first: Any) -> tuple[Memory, Any]:
+    def advance(
+        self, numbers: tuple[Numbers, ...], memory: Memory, action: Any, seen: Any, *, rates: Any, first: Any
+    ) -> tuple[Memory, Any]:
         """The memory after an action and what was seen then (`first`: at the beginning, known beforehand or not), and the free energy."""
-        done, looked = self.network.done, self.network.seen
-        found, free_energy = self.perception.advance(
-            numbers.known, numbers.counts, memory, done.places(action), looked.places(seen), first, rates
-        )
-        if self.real_perception is None:
-            return found, free_energy
-        reals, more = self.real_perception.advance(memory.reals, action, seen, first)
-        return found._replace(reals=reals), free_energy + more
+        found, total = [], 0.0
+        for kind, own, before in zip(self.kinds, numbers, self._each(memory), strict=True):
+            done = self.network.done.of_members(action, kind.network.done, kind.network.shape)
+            looked = self.network.seen.of_members(seen, kind.network.seen, kind.network.shape)
+            after, free_energy = kind.advance(own, before, done, looked, rates=rates, first=first)
+            found.append(after)
+            total = total + free_energy
+        return _together(found), total
 
-    def smoothed_pair(self, numbers: Numbers, before: Memory, action: Any, later: Any) -> Any:
+    def smoothed_pair(self, numbers: tuple[Numbers, ...], before: Memory, action: Any, later: Memory) -> Memory:
         """The belief at a step given the same that the belief at the next step is given."""
-        tables, places = tables_of(self.network, numbers.known, before.learnt), self.network.done.places(action)
-        predicted = self.perception.predict(before.beliefs, places, tables)
-        beliefs = self.perception.smoothed(before.beliefs, places, predicted, later.beliefs, tables)
-        real = self.real_perception
-        return later._replace(beliefs=beliefs, reals=real.smoothed(before.reals, action, later.reals) if real is not None else ())
+        found = []
+        for kind, own, one, other in zip(self.kinds, numbers, self._each(before), self._each(later), strict=True):
+            done = self.network.done.of_members(action, kind.network.done, kind.network.shape)
+            found.append(kind.smoothed_pair(own, one, done, other))
+        return _together(found)
 
-    def plan(self, numbers: Numbers, memory: Memory, log_preferences: dict[str, Any], followed: int | None = None) -> Planned:
+    def plan(
+        self, numbers: tuple[Numbers, ...], memory: Memory, log_preferences: Mapping[str, Any], followed: int | None = None
+    ) -> Planned:
         """The policies of each part, of a sophisticated agent its first actions (with `followed` outcomes at each node), and the action
         that follows: the most probable first one, of equal ones the first; under a budget one that keeps it."""
-        assert self.options is not None
-        real = self.network.reals.factors if self.network.reals is not None else ()
-        preferred = {name: log_preferences[name] for name in log_preferences if name in real}
-        discrete = {name: logs for name, logs in log_preferences.items() if name not in real}
-        if numbers.scene is not None:
-            scene = numbers.scene._replace(tables=numbers.known)
-        else:
-            scene = self.planner.scene(numbers.known, numbers.fixed, memory.learnt, discrete)
-        if self.options.sophisticated:
-            parts = [self._foreseen(k, numbers, memory, scene, followed) for k in range(len(self.policies))]
-        else:
-            parts = [self._listed(k, numbers, memory, scene, preferred) for k in range(len(self.policies))]
+        parts = [
+            one
+            for kind, own, held in zip(self.kinds, numbers, self._each(memory), strict=True)
+            for one in kind.plan(own, held, log_preferences, followed)
+        ]
         if self.budget is None:
-            return Planned(tuple(parts), self.row(parts, [first_best(one.first) for one in parts]), jnp.zeros(0))
-        steps = 1 if self.options.sophisticated else self.horizon
-        priced_parts, price = priced(parts, self.policies, self.budget, numbers.weights, steps)
-        whole = whole_actions(parts, self.policies, self.budget, numbers.weights, price)
+            joint = [first_best(one.first) for one in parts]
+            return Planned(tuple(parts), self.row(parts, joint), jnp.zeros(0))
+        weights = [one for own in numbers for one in own.weights]
+        steps = 1 if self.foresees else self.horizon
+        priced_parts, price = priced(parts, self.policies, self.budget, weights, steps)
+        whole = whole_actions(parts, self.policies, self.budget, weights, price)
         return Planned(tuple(priced_parts), self.row(priced_parts, whole), price)
 
-    def _listed(self, place: int, numbers: Numbers, memory: Memory, scene: Any, preferred: Mapping[str, Any]) -> Valued:
-        policies, weights = self.policies[place], numbers.weights
-        part, log_prior = policies.part, policies.log_prior(numbers.log_habits[place])
-        terms, loss, actions = self.planner.policies(part, memory.beliefs, scene, weights.discount, policies.kept), 0.0, ()
-        if part.reals or part.real_actions:
-            assert self.network.reals is not None
-            planner = RealPlanner(self.network.reals, policies.horizon)
-            more, actions, log_habit, loss = planner.values(part, memory.reals, preferred, weights, policies.steps(), policies.sizes)
-            terms, log_prior = terms + more, log_prior + log_habit
-        energy = weights.energy(terms)
-        if not part.acts:
-            return _passive(terms, energy)
-        probabilities = weights.choice(log_prior, energy)
-        first = policies.first(probabilities)
-        return Valued(terms, energy, log_prior, probabilities, first, jnp.zeros_like(energy) + loss, actions)
-
-    def _foreseen(self, place: int, numbers: Numbers, memory: Memory, scene: Any, followed: int | None) -> Valued:
-        policies, habit, weights = self.policies[place], numbers.log_habits[place], numbers.weights
-        if not policies.part.clusters:
-            one = self.planner.of_no_state(policies.part, scene, weights.discount)
-            terms = jnp.broadcast_to(one, (policies.choices, len(TERMS)))
-            return self._chosen(terms, weights.energy(terms), habit, weights)
-        root = {k: memory.beliefs[k][None] for k in policies.part.clusters}
-        columns = outcomes_of(self.planner, policies.part)
-        most = min(columns, followed or self.most_followed(place))
-        found = foresee(self.planner, policies.part, root, scene, weights, habit, most)
-        terms, energy, loss = (x[0] for x in found)
-        if not policies.part.actions:
-            return _passive(terms, energy)._replace(loss=loss)
-        return self._chosen(terms, energy, habit, weights)._replace(loss=loss)
-
-    def _chosen(self, terms: Any, energy: Any, habit: Any, weights: Any) -> Valued:
-        """First actions alone, valued."""
-        probabilities = weights.choice(habit, energy)
-        return Valued(terms, energy, habit, probabilities, probabilities, jnp.zeros_like(energy))
-
-    def most_followed(self, place: int) -> int:
-        """How many outcomes of each node of a part's tree can be followed."""
-        part = self.policies[place].part
-        columns, levels = outcomes_of(self.planner, part), self.horizon - 1
-        if levels == 0:
-            return columns
-        states = int(np.prod([self.planner.sizes[s] for k in part.clusters for s in self.planner.layout.clusters[k]]))
-        room = 64 * MOST_AT_ONCE / (states * self.planner.choices(part))
-        return max(1, min(columns, int(room ** (1 / levels) / self.planner.choices(part))))
+    @property
+    def chances(self) -> int:
+        """How many random numbers draw an action."""
+        return sum(policies.part.count for policies in self.policies) if self.options is not None else 0
 
     def drawn(self, valued: tuple[Valued, ...], chances: Any) -> Any:
         """The first action of each part that a random number in [0, 1) draws by its probability, as a row of actions."""
-        joint = [(chances[k] * one.first.sum() >= jnp.cumsum(one.first)[:-1]).sum() for k, one in enumerate(valued)]
+        joint, start = [], 0
+        for policies, one in zip(self.policies, valued, strict=True):
+            own = chances[start : start + policies.part.count].reshape(one.first.shape[:-1])
+            below = jnp.cumsum(one.first, axis=-1)[..., :-1]
+            joint.append(((own * one.first.sum(axis=-1))[..., None] >= below).sum(axis=-1))
+            start += policies.part.count
         return self.row(valued, joint)
 
     def row(self, parts: Sequence[Valued], joint: list[Any]) -> Any:
         """First joint actions of the parts as a row of actions: real ones are those of the best policy that begins so."""
-        done, numbers = self.network.done, {}
+        places, numbers = {}, {}
         for policies, one, place in zip(self.policies, parts, joint, strict=True):
+            places |= policies.split(place)
             for name in policies.part.real_actions:
                 policy = jnp.argmax(jnp.where(policies.steps()[:, 0] == place, one.probabilities, -1.0))
                 numbers[name] = one.actions[name][policy, 0]
-        return done.joined(self.spread(joint), jnp.concatenate([*(numbers[f.name] for f in done.real), jnp.zeros(0)]))
+        return self.network.done.from_parts(places, numbers, jnp)
 
-    def spread(self, joint: list[Any]) -> Any:
-        """The joint action of each part as the members of the single ones."""
-        names, found = [f.name for f in self.network.actions], {}
-        for policies, place in zip(self.policies, joint, strict=True):
-            for k in range(len(policies.sizes))[::-1]:
-                found[policies.part.actions[k]] = place % policies.sizes[k] if k else place
-                place = place // policies.sizes[k] if k else place
-        return jnp.stack([jnp.asarray(found[name]) for name in names]) if names else jnp.zeros(0, int)
-
-    def step(self, numbers: Numbers, memory: Memory, action: Any, seen: Any, log_preferences: Any, *, rates: Any, first: Any) -> Any:
+    def step(
+        self, numbers: tuple[Numbers, ...], memory: Memory, action: Any, seen: Any, log_preferences: Any, *, rates: Any, first: Any
+    ) -> Any:
         """Perceive, plan and act in one: the new memory, the free energy, the policies, the action."""
         memory, free_energy = self.advance(numbers, memory, action, seen, rates=rates, first=first)
         planned = self.plan(numbers, memory, log_preferences)
@@ -291,28 +170,28 @@ class AgentProgram:
     @property
     def blank(self) -> Memory:
         """The memory before the first step."""
-        return self.remembering(self.perception.blank(self.numbers.counts))
+        return self.begun(self.numbers)
 
-    def remembering(self, memory: Memory) -> Memory:
-        """A memory that was made without real states, with those before the first step."""
-        return memory._replace(reals=self.real_perception.blank) if self.real_perception is not None else memory
+    def begun(self, numbers: tuple[Numbers, ...]) -> Memory:
+        """The memory before the first step, with these numbers."""
+        return _together([kind.blank(own.counts) for kind, own in zip(self.kinds, numbers, strict=True)])
 
     # ------------------------------------------------------------ reports
     def marginals(self, memory: Memory) -> dict[str, Any]:
         """The belief over each state by itself: of a real one its mean beside its covariance."""
-        found = {f.name: self.perception.marginal(memory.beliefs, (f.name,)) for f in self.network.states}
-        return found | (self.real_perception.marginals(memory.reals) if self.real_perception is not None else {})
+        found: dict[str, Any] = {}
+        for kind, own in zip(self.kinds, self._each(memory), strict=True):
+            found |= kind.marginals(own)
+        return found
 
     def beliefs(self, marginals: Mapping[str, Any], learnt: Mapping[str, Any]) -> dict[str, Belief]:
         """Beliefs by variable: members of a plate of states stand in one belief; what is learnt as its own family."""
-        found = {}
-        for variable in dict.fromkeys(f.variable.name for f in self.network.states):
-            own = [f for f in self.network.states if f.variable.name == variable]
-            p = np.stack([np.asarray(marginals[f.name], float) for f in own])
-            plates = [self.network.bound.length(axis) for axis in own[0].variable.type.axes[: own[0].variable.plates]]
-            found[variable] = Belief(variable, "Categorical", {"p": p.reshape(*plates, -1)}, own[0].members)
-        for variable in dict.fromkeys(f.variable.name for f in self.network.truth.real):
-            found[variable] = self._real_belief(variable, marginals)
+        truth, found = self.network.truth, {}
+        for name, p in by_variable(truth.discrete, marginals).items():
+            own = next(f for f in truth.discrete if f.variable.name == name)
+            found[name] = Belief(name, "Categorical", {"p": np.asarray(p, float)}, own.members)
+        for name, both in by_variable(truth.real, marginals).items():
+            found[name] = _real_belief(next(f for f in truth.real if f.variable.name == name), np.asarray(both, float))
         for name, table in self.network.learnt.items():
             counts = np.asarray(learnt[name], float)
             if table.pair:
@@ -320,15 +199,6 @@ class AgentProgram:
             else:
                 found[name] = Belief(name, "Dirichlet", {"concentration": counts.reshape(*table.shape, -1)})
         return found
-
-    def _real_belief(self, variable: str, marginals: Mapping[str, Any]) -> Belief:
-        own = [f for f in self.network.truth.real if f.variable.name == variable]
-        plates = [1 + max(f.place[k] for f in own) for k in range(own[0].variable.plates)]
-        both = np.stack([np.asarray(marginals[f.name], float) for f in own])
-        both = both.reshape(*plates, *both.shape[1:])
-        if own[0].scalar:
-            return Belief(variable, "Normal", {"mean": both[..., 0, 0], "sd": np.sqrt(np.maximum(both[..., 0, 1], 0.0))})
-        return Belief(variable, "MvNormal", {"mean": both[..., 0], "cov": both[..., 1:]})
 
     # ------------------------------------------------------------ compiled
     @cached_property
@@ -351,7 +221,7 @@ class AgentProgram:
 
     def compiler_options(self, times: int) -> dict[str, Any]:
         """What the compiler is told of a program that is used so many times: passes that take longer than they save are left out."""
-        nodes = sum(p.count for p in self.policies) if self.options is not None else 1
+        nodes = sum(p.count * p.part.count for p in self.policies) if self.options is not None else 1
         states = max(1, sum(f.size for f in self.network.states))
         options = compiler_options(np.empty(min(MEDIUM - 1, nodes * states * times)))
         return {**options, **SMALL_PRODUCTS} if options and times >= OFTEN else options
@@ -373,18 +243,24 @@ def program_of(network: AgentNetwork) -> AgentProgram:
     return AgentProgram(network, options_of(network))
 
 
-def _passive(terms: Any, energy: Any) -> Valued:
-    """A part without actions: what it adds is the same whatever is done."""
-    one = jnp.ones(1)
-    return Valued(terms, energy, jnp.zeros(1), one, one, jnp.zeros(1))
+def _together(memories: Sequence[Memory]) -> Memory:
+    """The memories of the kinds as that of the agent."""
+    learnt = {name: counts for memory in memories for name, counts in memory.learnt.items()}
+    return Memory(tuple(m.beliefs for m in memories), learnt, tuple(m.reals for m in memories))
+
+
+def _real_belief(factor: Factor, both: np.ndarray) -> Belief:
+    if factor.scalar:
+        return Belief(factor.variable.name, "Normal", {"mean": both[..., 0, 0], "sd": np.sqrt(np.maximum(both[..., 0, 1], 0.0))})
+    return Belief(factor.variable.name, "MvNormal", {"mean": both[..., 0], "cov": both[..., 1:]})
 
 
 def first_best(probabilities: Any) -> Any:
     """The place of the first of them (`jnp.argmax` of a few numbers costs two microseconds more)."""
-    return jnp.where(best(probabilities), jnp.arange(probabilities.shape[0]), probabilities.shape[0]).min()
+    return jnp.where(best(probabilities), jnp.arange(probabilities.shape[-1]), probabilities.shape[-1]).min(axis=-1)
 
 
 def best(probabilities: Any) -> Any:
     """Which are the largest: those that rounding alone tells apart count as equal."""
     close = AS_GOOD * jnp.finfo(probabilities.dtype).eps
-    return probabilities >= probabilities.max() * (1 - close)
+    return probabilities >= probabilities.max(axis=-1, keepdims=True) * (1 - close)

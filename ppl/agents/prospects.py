@@ -9,6 +9,7 @@ precision · G - log habit is lowest.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import jax
@@ -65,6 +66,8 @@ def _said(reals: Reals, role: str, times: Any) -> dict[str, Preferred]:
             raise AimError([Diagnostic("AIM0419", text, statement.span, "write Normal(mean, sd)")])
         mean, cov = reals.moments(rule, {}, {"time": len(times)})
         refuse_spread(Moments(mean, cov), rule)
+        if factor.shape:
+            mean, cov = (namespace(m).moveaxis(m, 1, 0) for m in (mean, cov))
         algebra = namespace(cov).linalg
         found[factor.name] = Preferred(mean, algebra.inv(cov), algebra.slogdet(2 * np.pi * cov)[1])
     return found
@@ -124,14 +127,20 @@ class RealPlanner:
             k, places, real = now
             at = {name: places[j] for j, name in enumerate(part.actions)}
             held = tuple(predicted(self.reals.clusters[c], b, real, at) for c, b in zip(part.reals, held, strict=True))
-            found = sum(self._value(self.reals.clusters[c], b, preferred, k) for c, b in zip(part.reals, held, strict=True))
+            known = self._known(part, at)
+            found = sum(self._value(self.reals.clusters[c], b, known, preferred, k) for c, b in zip(part.reals, held, strict=True))
             return (held, total + discounted(discount**k, found)), None
 
         begun = (tuple(Moments(*map(jnp.asarray, beliefs[c])) for c in part.reals), jnp.zeros(len(TERMS)))
         steps = (jnp.arange(len(chosen)), chosen, {n: a for n, a in actions.items()})
         return jax.lax.scan(step, begun, steps)[0][1]
 
-    def _value(self, cluster: Cluster, belief: Moments, preferred: Mapping[str, Preferred], step: Any) -> Any:
+    def _known(self, part: Part, at: Mapping[str, Any]) -> dict[str, Any]:
+        """The places of the states that the actions of a part set."""
+        own = {n: s for n, s in self.reals.settled.items() if any(n in self.reals.clusters[c].sensing for c in part.reals)}
+        return replace(self.reals, settled=own).known(at)
+
+    def _value(self, cluster: Cluster, belief: Moments, known: Mapping[str, Any], preferred: Mapping[str, Preferred], step: Any) -> Any:
         """The terms of a step at a belief, in the order of TERMS."""
         pragmatic = jnp.zeros(())
         for f in cluster.states:
@@ -140,7 +149,7 @@ class RealPlanner:
                 pragmatic = pragmatic + preferred[f.name].expected(step, belief.mean[at], belief.cov[at, at])
         if not cluster.outcomes:
             return jnp.stack([pragmatic, jnp.zeros(()), jnp.zeros(()), jnp.zeros(())])
-        mean, slope, noise = cluster.seen(belief.mean)
+        mean, slope, noise = cluster.seen(belief.mean, known)
         spread = slope @ belief.cov @ slope.T
         for f in cluster.outcomes:
             if f.name in preferred:

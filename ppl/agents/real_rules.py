@@ -16,20 +16,31 @@ import numpy as np
 from jax.core import Tracer
 
 from ppl.agents.evaluation import AgentEvaluator, Factor, refuse_twice
-from ppl.agents.gaussian import Form, Moments, Reals, Rule
+from ppl.agents.gaussian import Form, Moments, Reals, Rule, Settled
 from ppl.agents.parameters import read_by
 from ppl.source.diagnostics import AimError, Diagnostic
 
 SAME = 1e-9  # to which values and slopes count as one
 
 
-def reals_of(evaluator: AgentEvaluator, real: Mapping[str, list[Factor]], choosing: tuple[Factor, ...]) -> Reals | None:
-    """The real factors of an agent with their rules; None where it has none. Raises `AimError` where one is not Gaussian."""
+class Apart(Exception):
+    """A stacked factor cannot be: its rule is not affine."""
+
+    def __init__(self, name: str):
+        super().__init__(name)
+        self.name = name
+
+
+def reals_of(
+    evaluator: AgentEvaluator, real: Mapping[str, list[Factor]], choosing: tuple[Factor, ...], settled: Mapping[str, Settled]
+) -> Reals | None:
+    """The real factors of an agent with their rules; None where it has none. Raises `AimError` where one is not Gaussian, `Apart` where a
+    stacked one is not affine."""
     if not any(real.values()):
         return None
     for f in (f for found in real.values() for f in found):
         _refuse_kind(f)
-    bare = Reals(evaluator, tuple(real["state"]), tuple(real["action"]), tuple(real["outcome"]), choosing)
+    bare = Reals(evaluator, tuple(real["state"]), tuple(real["action"]), tuple(real["outcome"]), choosing, settled)
     rules: dict[str, dict[str, Rule]] = {"initial": {}, "next": {}, "observe": {}}
     for role, found in rules.items():
         for statement, f, loops in bare.said(role):
@@ -50,18 +61,28 @@ def _probed(rule: Rule, reals: Reals) -> Rule:
     """The rule with what it reads and how: an affine one is known by its values at a few points."""
     named = read_by(rule.statement, reals.evaluator.model)
     factors = [f for f in (*reals.states, *reals.actions) if f.variable.name in named]
-    sizes = {f.name: f.size for f in reals.choosing if f.variable.name in named}
+    choosing = {f.name: f.size for f in reals.choosing}
+    if rule.statement.role == "observe":
+        choosing = {name: one.size for name, one in reals.settled.items()}
+    with np.errstate(all="ignore"):
+        changes = reals.named(rule)
+    sizes = {name: size for name, size in choosing.items() if name in changes}
     rule = replace(rule, chooses=tuple(sizes))
     if any(isinstance(v, Tracer) for v in reals.evaluator.values.values()):
+        if rule.factor.shape:
+            raise Apart(rule.factor.variable.name)
         return replace(rule, reads=tuple(f.name for f in factors))
 
     def at(point: Mapping[str, Any]) -> Moments:
-        return reals.moments(rule, point, sizes)
+        wide = {f.name: np.broadcast_to(point[f.name], (f.count, f.size)) for f in factors if f.shape and f.name in point}
+        return reals.moments(rule, {**point, **wide}, sizes)
 
     form = _affine(at, factors, rule)
     if form is not None:
         slopes = {name: slope for name, slope in form.slopes.items() if (np.abs(slope) > SAME).any()}
         return replace(rule, form=form._replace(slopes=slopes), reads=tuple(slopes))
+    if rule.factor.shape:
+        raise Apart(rule.factor.variable.name)
     with jax.enable_x64(True):
         return _sloped(rule, at, factors, {f.name for f in reals.states})
 
@@ -107,7 +128,8 @@ def refuse_spread(found: Moments, rule: Rule) -> None:
     if rule.certain or not isinstance(found.cov, np.ndarray):
         return
     covs = np.asarray(found.cov).reshape(-1, *found.cov.shape[-2:])
-    if not all(np.isfinite(c).all() and np.allclose(c, c.T) and np.linalg.eigvalsh(c).min() > 0 for c in covs):
+    sound = np.isfinite(covs).all() and np.allclose(covs, covs.swapaxes(-1, -2)) and (np.linalg.eigvalsh(covs) > 0).all()
+    if not sound:
         text = (
             f"the covariance of `{rule.factor.name}` is not positive definite"
             if rule.factor.size > 1

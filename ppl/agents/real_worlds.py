@@ -17,7 +17,8 @@ def begin_reals(reals: Reals, where: Mapping[str, Any], chances: Mapping[str, An
     found: Values = {}
     for rule in in_order(list(reals.rules["initial"].values())):
         name = rule.factor.name
-        found[name] = jnp.asarray(where[name]) if name in where else _drawn(reals, rule, found, {}, chances[name])
+        drawn = _drawn(reals, rule, found, {}, chances[name])
+        found[name] = jnp.where(jnp.isnan(where[name]), drawn, where[name]) if name in where else drawn
     return found
 
 
@@ -28,14 +29,15 @@ def move_reals(
     return {n: _drawn(reals, rule, {**states, **actions}, chosen, chances[n]) for n, rule in reals.rules["next"].items()}
 
 
-def observe_reals(reals: Reals, states: Mapping[str, Any], chances: Mapping[str, Any]) -> Values:
-    """What is seen of real states."""
-    return {n: _drawn(reals, rule, states, {}, chances[n]) for n, rule in reals.rules["observe"].items()}
+def observe_reals(reals: Reals, states: Mapping[str, Any], places: Mapping[str, Any], chances: Mapping[str, Any]) -> Values:
+    """What is seen of real states, at the places of discrete ones."""
+    return {n: _drawn(reals, rule, states, places, chances[n]) for n, rule in reals.rules["observe"].items()}
 
 
 def _drawn(reals: Reals, rule: Rule, values: Mapping[str, Any], chosen: Mapping[str, Any], chance: Any) -> Any:
-    sizes = {f.name: f.size for f in reals.choosing if f.name in rule.chooses}
+    sizes = {f.name: f.size for f in reals.choosing} | {name: one.size for name, one in reals.settled.items()}
+    sizes = {name: sizes[name] for name in rule.chooses}
     moments = reals.moments(rule, values, sizes)
-    place = tuple(chosen[name] for name in sizes)
+    place = (*([jnp.arange(rule.factor.count)] if rule.factor.shape else []), *(chosen[name] for name in sizes))
     mean, cov = jnp.asarray(moments.mean)[place], jnp.asarray(moments.cov)[place]
-    return mean if rule.certain else mean + jnp.linalg.cholesky(cov) @ chance
+    return mean if rule.certain else mean + (jnp.linalg.cholesky(cov) @ chance[..., None])[..., 0]

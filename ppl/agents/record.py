@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ppl.agents.evaluation import Factor
 from ppl.agents.network import AgentNetwork
 from ppl.agents.rows import Columns
 from ppl.graph.dataset import Dataset, from_mapping
@@ -71,7 +72,7 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
             columns |= _columns(network, name, value, dataset.name, findings)
     findings.raise_errors()
     _refuse_uneven(columns, datasets)
-    lengths = {f.name: columns[f.name].shape[1] for f in network.seen.factors if f.name in columns}
+    lengths = {name: c.shape[1] for name, c in columns.items() if network.seen.column(name) is not None}
     if not any(lengths.values()):
         names = ", ".join(f.name for f in network.seen.factors)
         raise AimError([Diagnostic("AIM0413", "the record holds no outcome", None, f"it may hold {names}", where=_where(datasets))])
@@ -81,10 +82,9 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
         longest = next(name for name, n in lengths.items() if n == steps)
         text = f"`{short[0]}` has {lengths[short[0]]} steps, `{longest}` has {steps}"
         raise AimError([Diagnostic("AIM0413", text, None, "write null where nothing was seen", where=_where(datasets))])
-    for f in network.done.factors:
-        count = columns[f.name].shape[1] if f.name in columns else 0
+    for name, count in ((name, c.shape[1]) for name, c in columns.items() if network.done.column(name) is not None):
         if count > steps:
-            text = f"`{f.name}` has {count} entries, but there are {steps} steps"
+            text = f"`{name}` has {count} entries, but there are {steps} steps"
             raise AimError(
                 [Diagnostic("AIM0413", text, None, "an action follows each outcome; the last needs none", where=_where(datasets))]
             )
@@ -95,8 +95,12 @@ def read_record(network: AgentNetwork, datasets: Sequence[Dataset]) -> Record:
 
 def _rows(of: Columns, columns: Mapping[str, np.ndarray], episodes: int, steps: int) -> np.ndarray:
     """The rows of some factors, for each step of each episode."""
-    found = [[of.of({n: c[e, k] for n, c in columns.items() if k < c.shape[1]}) for k in range(steps)] for e in range(episodes)]
-    return np.array(found)
+    found = np.broadcast_to(of.blank, (episodes, steps, len(of.blank))).copy()
+    for name, column in columns.items():
+        at = of.column(name)
+        if at is not None:
+            found[:, : column.shape[1], at] = column.reshape(*column.shape[:2], -1)
+    return found
 
 
 def _refuse_uneven(columns: Mapping[str, np.ndarray], datasets: Sequence[Dataset]) -> None:
@@ -118,11 +122,11 @@ def _columns(
 ) -> dict[str, np.ndarray]:
     """The series of each factor that a given value speaks of, episodes × steps: `pull` may be given whole, steps × members, or as
     `pull[0]`; with one more axis in front these are several episodes, where there may be."""
-    factors = [f for f in (*network.seen.factors, *network.done.factors) if f.name == name or f.variable.name == name]
+    factors = _spoken(network, name)
     if not factors:
         findings.error("AIM0605", f"there is no `{name}` in `{network.model.name}`", None, where=where)
         return {}
-    single = factors[0].name == name
+    single = name != factors[0].variable.name
     variable = _over_time(factors[0].variable, plates=not single)
     several = several and value.ndim == len(variable.type.axes) + 1
     flat = value.reshape(-1, *value.shape[2:]) if several else value
@@ -139,6 +143,13 @@ def _columns(
     return {n: c.reshape(*first, *c.shape[1:]) for n, c in columns.items()}
 
 
+def _spoken(network: AgentNetwork, name: str) -> list[Factor]:
+    """The outcomes or actions that a name speaks of: all members of a plate, or one of them."""
+    variable = name.partition("[")[0]
+    own = [f for f in (*network.seen.factors, *network.done.factors) if f.variable.name == variable]
+    return own if name == variable else [one for f in own for one in f.singles if one.name == name]
+
+
 def _over_time(variable: Variable, *, plates: bool) -> Variable:
     own = variable.type.axes if plates else variable.type.axes[variable.plates :]
     return replace(variable, type=replace(variable.type, axes=(Axis(), *own)), plates=1 + (variable.plates if plates else 0))
@@ -146,13 +157,12 @@ def _over_time(variable: Variable, *, plates: bool) -> Variable:
 
 def one_step(network: AgentNetwork, values: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
     """What is said of one step, by name: what was seen and what was done, as rows. Raises `AimError` at what is wrong."""
-    factors = {f.name: f for f in (*network.seen.factors, *network.done.factors)}
-    variables = {f.variable.name for f in factors.values()}
+    variables = [f.variable.name for f in (*network.seen.factors, *network.done.factors)]
     findings = Findings()
     found: dict[str, Any] = {}
     for name, value in values.items():
-        if name not in factors and name not in variables:
-            known = list(dict.fromkeys((*variables, *factors)))
+        if not _spoken(network, name):
+            known = list(dict.fromkeys(variables))
             hint = did_you_mean(name, known) or "it has " + ", ".join(known)
             findings.error("AIM0605", f"agent `{network.model.name}` has no outcome or action `{name}`", None, hint)
             continue

@@ -13,7 +13,7 @@ import numpy as np
 from ppl.agents.loop import Step
 from ppl.agents.policy_plan import PolicyPlan
 from ppl.agents.program import AgentProgram
-from ppl.agents.rows import Columns
+from ppl.agents.rows import Columns, by_variable
 from ppl.results.belief import Belief
 from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -26,7 +26,8 @@ EPISODES_SHOWN, STEPS_SHOWN = 3, 50  # in a notebook
 
 @dataclass(frozen=True)
 class Trace:
-    """Arrays by name have the axes steps, or episodes × steps where there are several episodes."""
+    """Arrays by variable have the axes steps, or episodes × steps where there are several episodes, then those of its plates. A member
+    of a plate may be asked for by its own name, `m[2]`."""
 
     program: AgentProgram = field(repr=False)
     told: Step = field(repr=False)  # episodes × steps
@@ -50,31 +51,31 @@ class Trace:
     def _shaped(self, value: np.ndarray) -> np.ndarray:
         return value[0] if self.episodes == 1 else value
 
-    def _named(self, columns: Columns, rows: np.ndarray) -> dict[str, np.ndarray]:
-        return {f.name: self._shaped(columns.series(f, rows)) for f in columns.factors} if rows.shape[-1] else {}
+    def _named(self, columns: Columns, rows: np.ndarray) -> Mapping[str, np.ndarray]:
+        return columns.named(self._shaped(rows)) if rows.shape[-1] else {}
 
     @cached_property
-    def observations(self) -> dict[str, np.ndarray]:
+    def observations(self) -> Mapping[str, np.ndarray]:
         """What was seen, by the names of members, None where nothing was; numbers of real outcomes, NaN where nothing was."""
         return self._named(self.program.network.seen, self.told.seen)
 
     @cached_property
-    def actions(self) -> dict[str, np.ndarray]:
+    def actions(self) -> Mapping[str, np.ndarray]:
         """What was done after each step."""
         return self._named(self.program.network.done, self.told.action)
 
     @cached_property
-    def states(self) -> dict[str, np.ndarray]:
+    def states(self) -> Mapping[str, np.ndarray]:
         """The true states of the world, where it is the agent's own model."""
         return self._named(self.program.network.truth, self.told.states)
 
     @cached_property
-    def beliefs(self) -> dict[str, np.ndarray]:
+    def beliefs(self) -> Mapping[str, np.ndarray]:
         """The probability of each member of each state after what was seen: steps × members; the mean of a real one. `beliefs_at` has
         whole beliefs."""
-        real = {f.name: f for f in self.program.network.truth.real}
-        means = {name: value[..., 0, 0] if f.scalar else value[..., 0] for name, f in real.items() for value in (self.told.beliefs[name],)}
-        return {name: self._shaped(means.get(name, value)) for name, value in self.told.beliefs.items()}
+        truth, told = self.program.network.truth, {name: self._shaped(value) for name, value in self.told.beliefs.items()}
+        means = {f.name: told[f.name][..., 0, 0] if f.scalar else told[f.name][..., 0] for f in truth.real}
+        return by_variable(truth.factors, told | means, 1 if self.episodes == 1 else 2)
 
     @cached_property
     def learnt(self) -> dict[str, np.ndarray]:
@@ -94,7 +95,9 @@ class Trace:
     @cached_property
     def G(self) -> np.ndarray:
         """Expected free energy of every policy at each step; of the best one alone where there are too many to keep."""
-        found = np.stack([np.stack([self._plan(e, t).G for t in range(self.steps)]) for e in range(self.episodes)])
+        plans = [[self.plan_of(t, e) for t in range(self.steps)] for e in range(self.episodes)]
+        listed = not self.steps or not plans[0][0].too_many
+        found = np.stack([np.stack([p.G if listed else np.array([p.G_of_best]) for p in own]) for own in plans])
         return self._shaped(found)
 
     def plan(self, step: int, episode: int = 0) -> PolicyPlan:
@@ -102,9 +105,10 @@ class Trace:
         if self.program.options is None or not self.whole_plans:
             why = "the agent does not plan" if self.program.options is None else "there were too many policies to keep"
             raise AimError([Diagnostic("AIM0416", f"the trace holds no plan: {why}", None)])
-        return self._plan(episode, step)
+        return self.plan_of(step, episode)
 
-    def _plan(self, episode: int, step: int) -> PolicyPlan:
+    def plan_of(self, step: int, episode: int = 0) -> PolicyPlan:
+        """The plan of a step, whose policies may be the best one alone."""
         planned = jax.tree.map(lambda x: x[episode, step], self.told.planned)
         options = self.program.options
         return PolicyPlan(self.program.network, self.program.policies, planned, options is not None and options.sophisticated)

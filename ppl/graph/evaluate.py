@@ -60,7 +60,9 @@ class Evaluator:
         value = self.evaluate(e, loops) if e is not None else None
         return np.asarray(value.data) if isinstance(value, Plated) and isinstance(value.data, np.ndarray | np.generic) else None
 
-    def loops_of(self, statement: typed.TypedStatement | typed.Potential, *, fresh: bool = False) -> dict[str, Plated]:
+    def loops_of(
+        self, statement: typed.TypedStatement | typed.Potential | typed.AgentStatement, *, fresh: bool = False
+    ) -> dict[str, Plated]:
         """The running indices of a statement's loops, over plates that have their names (or names of their own: `fresh`).
 
         Where a range changes with another index, the members that there are stand one after the other along one plate.

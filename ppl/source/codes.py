@@ -109,6 +109,8 @@ CODES: dict[str, str] = {
     "AIM0418": "real and discrete states that change each other",
     "AIM0419": "a real state, action or outcome that is not Gaussian",
     "AIM0420": "a plan that counts infinite information",
+    "AIM0421": "weights by member of what is not planned by member",
+    "AIM0422": "policies that are too many to list",
     "AIM0501": "an approximation of an unknown variable",
     "AIM0502": "a variable in two blocks",
     "AIM0503": "an approximation of what is not random",

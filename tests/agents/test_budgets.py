@@ -36,7 +36,7 @@ def planned(text: str = ALLOCATION, **values):
 def test_the_choice_is_the_nearest_that_keeps_the_budget() -> None:
     """min KL[q ‖ q0] over products of choices with the expected cost at the budget, by another optimiser."""
     plan, free = planned(r=R), planned(r=R, B=100)
-    q0 = np.stack(list(free.first.values()))
+    q0 = free.first["give"]
     levels = np.arange(5)
 
     def softmax(x):
@@ -54,7 +54,7 @@ def test_the_choice_is_the_nearest_that_keeps_the_budget() -> None:
         constraints={"type": "eq", "fun": lambda x: (softmax(x.reshape(q0.shape)) @ levels).sum() - 6},
         options={"maxiter": 500, "ftol": 1e-13},
     )
-    q = np.stack(list(plan.first.values()))
+    q = plan.first["give"]
     assert np.allclose(q, softmax(found.x.reshape(q0.shape)), atol=1e-4)
     assert (q @ levels).sum() == pytest.approx(6, abs=1e-9)
     assert plan.price[0] > 0 and free.price[0] == 0
@@ -70,7 +70,7 @@ def test_whole_actions_are_within_one_step_of_the_best(budget: int) -> None:
         every = itertools.product(range(5), repeat=4)
         return max((-sum(e[k] for e, k in zip(energies, one, strict=True)) for one in every if sum(one) <= room), default=-np.inf)
 
-    places = [int(member) for member in plan.action.values()]
+    places = [int(member) for member in plan.action["give"]]
     worth = -sum(e[k] for e, k in zip(energies, places, strict=True))
     assert sum(places) <= budget
     assert best(budget) + 1e-9 >= worth >= best(budget - 4) - 1e-9
@@ -80,7 +80,7 @@ def test_levels_of_one_unit_are_the_best_so_many() -> None:
     """With levels 0 and 1 and a budget of K, the plan is the K with the largest gain."""
     r = np.random.default_rng(0).uniform(0.1, 2, 12)
     plan = planned(ALLOCATION.replace("0..5", "0..2"), r=r, B=5)
-    given = [int(member) for member in plan.action.values()]
+    given = [int(member) for member in plan.action["give"]]
     gain = [float(v.energy[0] - v.energy[1]) for v in plan.valued]
     assert set(np.flatnonzero(given)) == set(np.argsort(gain)[-5:])
 
@@ -89,9 +89,9 @@ def test_costs_may_be_computed_and_summed() -> None:
     """2 units a level for the first, 1 for the others, and a sum written out is the same as one over the plate."""
     text = ALLOCATION.replace("sum(give) <= B", "B >= sum((if i == 0 then 2 else 1) * give[i] for i in N)")
     plan = planned(text, r=[1.0, 1.0, 1.0], B=5)
-    places = [int(member) for member in plan.action.values()]
+    places = [int(member) for member in plan.action["give"]]
     assert 2 * places[0] + places[1] + places[2] <= 5
-    q = np.stack(list(plan.first.values())) @ np.arange(5)
+    q = plan.first["give"] @ np.arange(5)
     assert 2 * q[0] + q[1] + q[2] == pytest.approx(5, abs=1e-9)
 
 

@@ -77,7 +77,7 @@ def test_it_is_exact_where_the_posterior_factorises(apart: None, monkeypatch: py
     loose = ppl.parse(SENSORS).start().perceive(x="yes", y="no")
     monkeypatch.undo()
     exact = ppl.parse(SENSORS).start().perceive(x="yes", y="no")
-    assert len(loose.memory.beliefs) == 2 and len(exact.memory.beliefs) == 1
+    assert len(loose.memory.beliefs[0]) == 2 and len(exact.memory.beliefs[0]) == 1
     assert loose.free_energy == pytest.approx(exact.free_energy, abs=1e-10)
     for name in ("s", "r"):
         assert np.allclose(loose.beliefs[name].params["p"], exact.beliefs[name].params["p"], atol=1e-10)

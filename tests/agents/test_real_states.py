@@ -348,7 +348,7 @@ agent several:
     mind = agent.start().perceive(y=[1.0, None])
     assert np.allclose(mind.beliefs["x"].params["mean"], [0.8, 0])
     assert len(mind.program.policies) == 2
-    assert mind.plan().action == {"a[one]": pytest.approx(1.2), "a[two]": pytest.approx(2.0)}
+    assert mind.plan().action == {"a": pytest.approx([1.2, 2.0])}
 
 
 def test_the_command_line_prints_and_writes_real_agents(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
