@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ppl import arr_coc as arr_coc
     from ppl.agent import Agent as Agent
     from ppl.api import Model as Model
     from ppl.api import compare as compare
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from ppl.source.diagnostics import Diagnostic as Diagnostic
 
 __version__ = "0.1.0"
-__all__ = ["Agent", "AimError", "Belief", "Diagnostic", "Model", "Posterior", "compare", "load", "open_posterior", "parse"]
+__all__ = ["Agent", "AimError", "Belief", "Diagnostic", "Model", "Posterior", "arr_coc", "compare", "load", "open_posterior", "parse"]
 
 _HOMES = {
     "Agent": "ppl.agent",
@@ -44,8 +45,10 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'ppl' has no attribute {name!r}")
     import importlib
 
+    if name == "arr_coc":  # a package of its own
+        return importlib.import_module("ppl.arr_coc")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ppl' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

@@ -17,11 +17,12 @@ FLOORS = {
     "arrays": set(),
     "numerics": set(),
     "syntax": {"source"},
+    "images": {"source"},
     "families": {"numerics", "arrays"},
     "semantics": {"source", "syntax", "catalogue"},
     "factors": {"families", "numerics", "arrays"},
     "results": {"families", "source", "arrays"},
-    "graph": {"source", "syntax", "catalogue", "semantics", "arrays"},
+    "graph": {"source", "syntax", "catalogue", "semantics", "arrays", "images"},
     "compiler": {"source", "syntax", "catalogue", "semantics", "arrays", "numerics", "families", "factors", "graph"},
     "engines": {"source", "syntax", "catalogue", "semantics", "arrays", "numerics", "families", "factors", "graph", "compiler", "results"},
     "motion": {
@@ -55,8 +56,11 @@ FLOORS = {
     },
     "api": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "motion", "results", "agents", "agent"},
     "agent": {"api", "source", "syntax", "semantics", "graph", "compiler", "engines", "motion", "results", "agents"},
+    "arr_coc": {"source", "images", "results", "api", "agent"},
     "tools": {
         "source",
+        "images",
+        "arr_coc",
         "syntax",
         "catalogue",
         "semantics",
@@ -71,7 +75,7 @@ FLOORS = {
         "agent",
     },
 }
-WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "semantics", "graph", "tools", "api", "agent")
+WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "images", "semantics", "graph", "tools", "api", "agent", "arr_coc")
 
 
 def modules() -> list[Path]:

@@ -19,6 +19,7 @@ from ppl.compiler.discrete_chains import DiscreteChain
 from ppl.compiler.discrete_networks import DiscreteNetwork
 from ppl.compiler.discrete_structure import axes_of
 from ppl.compiler.enumerations import same_index
+from ppl.compiler.forests import Forest, forest_of
 from ppl.compiler.forms import SmoothAtom
 from ppl.compiler.joining import joining_forms, own_atoms
 from ppl.compiler.latents import DISCRETE, GAUSSIAN, LatentVariable
@@ -41,7 +42,7 @@ class Block:
     """
 
     name: str
-    kind: str  # "Gaussian", "Gaussian chain", "table", "discrete structure", or the name of a family
+    kind: str  # "Gaussian", "Gaussian chain", "Gaussian forest", "table", "discrete structure", or the name of a family
     variables: tuple[str, ...]
     batch: tuple[int, ...]
     batch_axes: dict[str, tuple[int, ...]]
@@ -50,11 +51,19 @@ class Block:
     positions: dict[str, np.ndarray] = field(default_factory=dict, repr=False)
     cardinalities: tuple[int, ...] = ()
     chain: Chain | None = None
+    forest: Forest | None = None
     structure: DiscreteChain | DiscreteNetwork | None = None  # of a discrete block that is no table
     point: bool = False  # a point mass stands for it: `q(a): point`
     absent: np.ndarray | None = field(default=None, repr=False)  # numbers of a Gaussian block that are not latent: they stand apart
     members: np.ndarray | None = field(default=None, repr=False)  # of its numbers, where only those of one member are joint: which
     turns: np.ndarray | None = field(default=None, repr=False)  # of a table whose members meet: when each is updated
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The shape of the numbers of a Gaussian block at each member of the batch, those of a border left out."""
+        if self.chain is not None:
+            return self.chain.length, self.chain.width
+        return (self.size,) if self.forest is None else (self.forest.nodes, self.forest.width)
 
     @property
     def is_pair(self) -> bool:
@@ -166,6 +175,9 @@ def lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor], s
     axes = {v.name: tuple(axis[v.name] for axis in apart) for v in variables}
     batch = tuple(variables[0].plates[k] for k in axes[names[0]])
     tied = tuple(_is_tied({n: axes[n][k] for n in names}, batch[k], factors) for k in range(len(batch)))
+    forest = None if any(n in separate for n in names) else forest_of(variables, axes, factors)
+    if forest is not None:
+        return _as_forest(variables, batch, axes, forest)
     chain = chain_of(variables, axes, factors)
     if chain is not None:
         inner = {v.name: (*axes[v.name], *((chain.times[v.name],) if v.name in chain.times else ())) for v in variables}
@@ -186,6 +198,24 @@ def lay_out(variables: list[LatentVariable], factors: Sequence[LoweredFactor], s
     absent = _absent(variables, axes, positions, (*batch, size), None)
     members = _members(variables, axes, positions, (size,), separate, None)
     return Block(", ".join(names), kind, names, batch, axes, size, tied, positions, absent=absent, members=members)
+
+
+def _as_forest(variables: Sequence[LatentVariable], batch: tuple[int, ...], axes: dict[str, tuple[int, ...]], forest: Forest) -> Block:
+    """A block over nested plates. Nodes with fewer numbers than others have places that are absent."""
+    names = tuple(v.name for v in variables)
+    positions = _positions([v for v in variables if v.name not in forest.first], axes)[0]
+    absent, filled = np.ones((*batch, forest.nodes, forest.width), bool), dict[int, int]()
+    for v in (v for v in variables if v.name in forest.first):
+        first, members, count = forest.first[v.name], int(np.prod(forest.lengths[v.name], dtype=int)), int(np.prod(v.event, dtype=int))
+        at = filled.get(first, 0)
+        filled[first] = at + count
+        positions[v.name] = np.arange(at, at + count).reshape(v.event)
+        given = np.zeros(v.plates + v.event, bool) if v.given is None else ~np.isnan(v.given)
+        given = np.moveaxis(given, (*axes[v.name], *forest.axes[v.name]), range(len(v.plates)))
+        absent[..., first : first + members, at : at + count] = given.reshape((*batch, members, count))
+    untied = (False,) * len(batch)
+    made = Block(", ".join(names), "Gaussian forest", names, batch, axes, 0, untied, positions, forest=forest)
+    return replace(made, absent=absent if absent.any() else None)
 
 
 def _absent(

@@ -29,7 +29,7 @@ from ppl.compiler.ready import (
 )
 from ppl.numerics.gaussian_expectation import gaussian_expectation
 
-MEANS = {"block": "mean", "chain": "mean", "border": "border mean", "pair": "location"}
+MEANS = {"block": "mean", "chain": "mean", "node": "mean", "border": "border mean", "pair": "location"}
 
 
 def select(array: Any, axes: Sequence[int], indices: Sequence[Plated], tied: Sequence[bool] = ()) -> Plated:
@@ -133,11 +133,11 @@ def covariance(a: ReadyAtom, b: ReadyAtom, pairing: Pairing, moments: Moments, l
         return _banded(own, block, a).take(0, pairing.lookup)
     if a.source[1] == "pair":
         cov = select(seen_covariance(own), a.axes, a.outer)
-    elif a.source[1] == b.source[1] == "chain":
-        cov = _chain_covariance(own, block, a, b, pairing.distance)
+    elif a.source[1] == b.source[1] and a.source[1] in ("chain", "node"):
+        cov = _neighbours_covariance(own, block, a, b, pairing.distance)
     elif a.source[1] == b.source[1]:
         cov = select(own["cov" if a.source[1] == "block" else "border cov"], a.axes, a.outer, block.tied)
-    elif a.source[1] == "chain":
+    elif a.source[1] in ("chain", "node"):
         cov = select(_by_step(own["border cross"], block), a.axes, a.outer)
     else:
         cov = select(_by_step(own["border cross"], block), b.axes, b.outer).map(_turned)
@@ -149,13 +149,14 @@ def _turned(array: Any) -> Any:
 
 
 def _by_step(array: Any, block: Block) -> Any:
-    """Blocks of several steps in time as the steps that they hold."""
-    assert block.chain is not None
+    """Blocks of several steps in time as the steps that they hold; nodes of a forest as they are."""
+    if block.chain is None:
+        return array
     return array.reshape((*block.batch, block.chain.length, block.chain.width, array.shape[-1]))
 
 
-def _chain_covariance(own: Mapping[str, Any], block: Block, a: ReadyAtom, b: ReadyAtom, distance: int) -> Plated:
-    """Of steps that are the same or neighbours."""
+def _neighbours_covariance(own: Mapping[str, Any], block: Block, a: ReadyAtom, b: ReadyAtom, distance: int) -> Plated:
+    """Of steps that are the same or neighbours, of nodes that are the same or parent and child."""
     if distance == 0:
         return select(own["cov"], a.axes, a.outer)
     if distance == 1:

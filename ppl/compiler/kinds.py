@@ -158,6 +158,10 @@ def without_given(joint: np.ndarray, variable: LatentVariable, block: Block) -> 
     absent = block.absent
     if block.chain is not None:
         absent = absent[..., : variable.plates[block.chain.times[variable.name]], :]
+    if block.forest is not None:
+        from ppl.compiler.gaussian_forest_kind import of_variable
+
+        absent = of_variable(absent, absent[..., 0, :], variable.name, block)
     free = ~absent[..., block.positions[variable.name]]
     return joint * free[..., :, None] * free[..., None, :]
 
@@ -262,6 +266,10 @@ def kind_of(block: Block) -> Kind:
         from ppl.compiler.gaussian_chain_kind import GaussianChain
 
         return GaussianChain()
+    if block.forest is not None:
+        from ppl.compiler.gaussian_forest_kind import GaussianForest
+
+        return GaussianForest()
     if block.structure is not None:
         from ppl.compiler.discrete_kinds import structured_kind
 

@@ -23,7 +23,7 @@ from ppl.compiler.forms import Atom, Form, SmoothAtom, Term
 from ppl.compiler.latents import GAUSSIAN, LatentVariable
 from ppl.compiler.lowering import Feature, SecondMoment
 
-GAUSSIAN_PARTS = ("block", "chain", "border", "pair")
+GAUSSIAN_PARTS = ("block", "chain", "node", "border", "pair")
 
 jax.tree_util.register_dataclass(Plated, data_fields=["data"], meta_fields=["dims", "start"])
 
@@ -33,7 +33,7 @@ class ReadyAtom:
     """Takes entries of a statistic: `outer` indexes its `axes` by plates, `inner` (flat) the entries of what is left.
 
     `source` is a variable and its statistic, or a Gaussian block and which part of it: "block"; "pair", beside its precision; of a
-    chain, where time is the last of the outer axes, "chain" or "border".
+    chain, where time is the last of the outer axes, "chain" or "border"; of a forest, where nodes are, "node" or "border".
     """
 
     outer: tuple[Plated, ...]
@@ -82,7 +82,8 @@ class Side:
 
 @dataclass(frozen=True)
 class Pairing:
-    """Where the covariance of two entries of a chain is: neighbours at a fixed distance, or looked up one by one."""
+    """Where the covariance of two entries of a chain is: neighbours at a fixed distance, or looked up one by one. In a forest the
+    second is at the same node (0), at the parent of the first (1), or at its child (-1)."""
 
     distance: int = 0
     lookup: Plated | None = None
@@ -148,6 +149,7 @@ class Layout:
                 b.size,
                 tuple(p.tobytes() for p in b.positions.values()),
                 b.chain.signature if b.chain is not None else None,
+                b.forest.signature if b.forest is not None else None,
                 b.absent.tobytes() if b.absent is not None else None,
                 b.members.tobytes() if b.members is not None else None,
                 b.structure.signature if b.structure is not None else None,
@@ -198,8 +200,8 @@ def ready_form(form: Form, layout: Layout) -> ReadyForm:
 
 
 def _place(atom: ReadyAtom) -> Hashable:
-    """The part of a block that an atom is in, and its time in a chain."""
-    if atom.source[1] != "chain":
+    """The part of a block that an atom is in, and its time in a chain or its node in a forest."""
+    if atom.source[1] not in ("chain", "node"):
         return atom.source
     time = atom.outer[-1]
     return (*atom.source, time.dims, time.data.shape, time.data.tobytes())
@@ -288,14 +290,19 @@ def _ready_gaussian(atom: Atom, shape: tuple[int, ...], block: Block) -> ReadyAt
         time = block.chain.times.get(atom.variable)
         part, count = ("border", block.chain.border) if time is None else ("chain", block.chain.width)
         axes = axes if time is None else (*axes, time)
+    outer, taken = tuple(atom.index[a] for a in axes), axes
+    if block.forest is not None:
+        part, count = "border", block.forest.border
+        if atom.variable in block.forest.first:
+            part, count = "node", block.forest.width
+            outer, taken = (*outer, block.forest.node(atom.variable, atom.index)), (*axes, *block.forest.axes[atom.variable])
     positions = block.positions[atom.variable]
-    outer = tuple(atom.index[a] for a in axes)
-    rest = [i for a, i in enumerate(atom.index) if a not in axes]
+    rest = [i for a, i in enumerate(atom.index) if a not in taken]
     dims = tuple(dict.fromkeys(d for i in rest for d in i.dims))
     placed = [i.arranged(dims) if i.rank else i.arranged(dims).reshape(i.arranged(dims).shape + (1,) * len(shape)) for i in rest]
     inner = positions[tuple(placed)] if placed else positions.reshape((1,) * len(shape))
     entries = _shortened(Plated(dims, np.broadcast_to(inner, inner.shape[: len(dims)] + shape)))
-    return ReadyAtom(outer, _unless_whole(entries, count), entries.shape, (block.name, part), tuple(range(len(axes))))
+    return ReadyAtom(outer, _unless_whole(entries, count), entries.shape, (block.name, part), tuple(range(len(outer))))
 
 
 def _shortened(index: Plated) -> Plated:
@@ -382,12 +389,16 @@ def _unless_identity(entry: ReadyAtom, layout: Layout) -> Plated | None:
     counts = {"block": block.size, "pair": block.size}
     if block.chain is not None:
         counts = {"chain": block.chain.width, "border": block.chain.border}
+    if block.forest is not None:
+        counts = {"node": block.forest.width, "border": block.forest.border}
     return _unless_whole(entry.inner, counts[entry.source[1]])
 
 
 def _pairing(a: ReadyAtom, b: ReadyAtom, layout: Layout) -> Pairing:
-    """How the covariance of two entries of one block is found: only within a chain is there a choice."""
-    chain = layout.blocks[a.source[0]].chain
+    """How the covariance of two entries of one block is found: only within a chain or a forest is there a choice."""
+    chain, forest = layout.blocks[a.source[0]].chain, layout.blocks[a.source[0]].forest
+    if forest is not None and a.source[1] == b.source[1] == "node":
+        return Pairing(_generations(a.outer[-1], b.outer[-1], forest.parents))
     if chain is None or a.source[1] != "chain" or b.source[1] != "chain":
         return Pairing()
     apart = b.outer[-1] - a.outer[-1]
@@ -395,6 +406,13 @@ def _pairing(a: ReadyAtom, b: ReadyAtom, layout: Layout) -> Pairing:
     if chain.lag == 1 and distances.size == 1 and a.outer[-1].dims == b.outer[-1].dims:
         return Pairing(int(distances[0]))
     return Pairing(0, _looked_up(a, b, chain))
+
+
+def _generations(a: Plated, b: Plated, parents: np.ndarray) -> int:
+    """How many generations above the first node the second is."""
+    if not np.any((b - a).data):
+        return 0
+    return 1 if not np.any((b - a.map(lambda i: parents[i])).data) else -1
 
 
 def _looked_up(a: ReadyAtom, b: ReadyAtom, chain: Chain) -> Plated:

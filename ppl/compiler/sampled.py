@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from ppl.compiler.blocks import Block
 from ppl.compiler.discrete_kinds import DiscreteChainKind, DiscreteNetworkKind, labelled
 from ppl.compiler.gaussian_chain_kind import GaussianChain, chain_noise, in_chain_order
+from ppl.compiler.gaussian_forest_kind import GaussianForest, forest_in, forest_noise, in_forest_order
 from ppl.compiler.kinds import Arrays, Conjugate, DenseGaussian, Kind, Latents, Table, in_plate_order
 from ppl.compiler.numeric_kind import Numeric
 from ppl.compiler.pairs import Pair, expected_precision, kronecker
@@ -89,6 +90,28 @@ def _(kind: GaussianChain, block: Block, parts: Arrays, point: Arrays) -> Any:
         total = total + 2.0 * jnp.einsum("...ti,...tij,...j->", steps, natural["border"], border)
         total = total + _square(natural["border diagonal"], border).sum()
         numbers += border.size
+    return 0.5 * (numbers - total)
+
+
+@drawn.register
+def _(kind: GaussianForest, block: Block, latents: Latents, parts: Arrays, key: Any) -> Drawn:
+    moments = parts["moments"]
+    nodes, border = forest_noise(block, parts["natural"], key)
+    point = {k: jnp.zeros_like(v) for k, v in moments.items()}
+    point["mean"] = moments["mean"] + (nodes if block.absent is None else jnp.where(block.absent, 0.0, nodes))
+    point["border mean"] = moments["border mean"] + border
+    return {v: in_forest_order(point["mean"], point["border mean"], v, latents, block) for v in block.variables}, point
+
+
+@excess.register
+def _(kind: GaussianForest, block: Block, parts: Arrays, point: Arrays) -> Any:
+    natural, moments = parts["natural"], parts["moments"]
+    nodes, border = point["mean"] - moments["mean"], point["border mean"] - moments["border mean"]
+    above = nodes[..., forest_in(block).parents, :]
+    total = _square(natural["diagonal"], nodes).sum() + _square(natural["border diagonal"], border).sum()
+    total = total + 2.0 * jnp.einsum("...ti,...tij,...tj->", nodes, natural["coupling"], above)
+    total = total + 2.0 * jnp.einsum("...ti,...tij,...j->", nodes, natural["border"], border)
+    numbers = nodes.size + border.size - (0 if block.absent is None else int(block.absent.sum()))
     return 0.5 * (numbers - total)
 
 

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.blocks import Block
+from ppl.compiler.gaussian_forest_kind import dense
 from ppl.compiler.kinds import in_plate_order
 from ppl.compiler.latents import LatentVariable
 from ppl.compiler.pairs import PAIRS
 from ppl.compiler.plan import Plan, random_statements
 from ppl.engines.forward import reached
 from ppl.results.joint import JointBlock
+
+MOST_DENSE = 1000  # numbers of a forest that are told one by one
 
 
 def joint_blocks(plan: Plan, state: Any) -> tuple[JointBlock, ...]:
@@ -31,11 +34,27 @@ def _of_block(block: Block, plan: Plan, state: Any) -> Iterator[JointBlock]:
         yield JointBlock(block.variables, False, *_entries(block, (*locations, last), moments["mean"], moments["cov"]))
     elif block.kind in PAIRS and whole:
         yield _pair(block, locations, last, state["moments"][block.name])
+    elif block.forest is not None and whole:
+        yield from _of_forest(block, (*locations, last), state["moments"][block.name], state["natural"][block.name])
     elif block.chain is not None and whole:
         yield JointBlock(block.variables, False, *_last_entries(block, (*locations, last), state["moments"][block.name]))
     else:
         alone = each_alone and (whole or not _has_latent_parents(last.name, plan))
         yield JointBlock(block.variables, alone, apart=tuple(block.batch_axes.get(v.name, ()) for v in (*locations, last)))
+
+
+def _of_forest(block: Block, variables: tuple[LatentVariable, ...], moments: Any, natural: Any) -> Iterator[JointBlock]:
+    """All its numbers where they are few; of a large one the border alone, which new members of its plates meet."""
+    assert block.forest is not None
+    if block.forest.nodes * block.forest.width <= MOST_DENSE:
+        yield JointBlock(block.variables, False, *_entries(*dense(block, variables, moments, natural)))
+        return
+    border = tuple(v for v in variables if v.name not in block.forest.first)
+    if border:
+        alone = replace(block, variables=tuple(v.name for v in border), size=block.forest.border, forest=None, absent=None)
+        mean, cov = (np.asarray(moments[f"border {key}"], float) for key in ("mean", "cov"))
+        yield JointBlock(alone.variables, False, *_entries(alone, border, mean, cov))
+    yield JointBlock(tuple(block.forest.first), False)
 
 
 def _has_latent_parents(name: str, plan: Plan) -> bool:

@@ -37,7 +37,7 @@ def linear_view(plan: Plan, state: Any, priors: dict[str, Belief]) -> LinearView
     blocks: dict[str, Block] = {}
     moments: dict[str, dict[str, Any]] = {}
     for block in plan.blocks:
-        if block.kind in ("Gaussian", "Gaussian chain"):
+        if block.kind in ("Gaussian", "Gaussian chain", "Gaussian forest"):
             latents |= {n: plan.latents[n] for n in block.variables}
             blocks[block.name], moments[block.name] = block, state["moments"][block.name]
     for variable, family, params in _others(plan, state, priors):

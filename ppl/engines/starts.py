@@ -50,8 +50,7 @@ def starting_points(plan: Plan, rng: np.random.Generator, *, several: bool = Fal
     multiplied = {name for f in plan.factors for t in f.terms() if len(t.atoms) > 1 for name in t.variables}
     for block in plan.blocks:
         if block.positions and multiplied & set(block.variables):
-            numbers = (block.size,) if block.chain is None else (block.chain.length, block.chain.width)
-            labels[block.name] = rng.standard_normal((*block.batch, *numbers))
+            labels[block.name] = rng.standard_normal((*block.batch, *block.numbers))
         if block.kind == "table" and any(_chooses_alike(n, plan.factors, plan, anyhow=several) for n in block.variables):
             members, states = int(np.prod(block.batch, dtype=int)), int(np.prod(block.cardinalities))
             data = _data_of(block, plan)

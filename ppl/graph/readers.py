@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 
 from ppl.graph.dataset import Dataset, from_mapping
+from ppl.images.cues import Features, features
+from ppl.images.reading import ENDINGS
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 _COLUMN_OF_MATRIX = re.compile(r"^(?P<name>.+)\[(?P<column>\d+)\]$")
@@ -23,6 +25,8 @@ def read(path: str | Path) -> Dataset:
     """The values in a file. Raises `AimError` where it cannot be read."""
     name, path = str(path), Path(path)
     ending = path.suffix.lower()
+    if is_image(path):
+        return image_dataset(features(path), name)
     if ending not in _READERS:
         near = did_you_mean(ending, _READERS)
         raise _problem(
@@ -39,6 +43,16 @@ def read(path: str | Path) -> Dataset:
         raise _problem("AIM0601", name, f"it cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise _problem("AIM0601", name, f"byte {error.start} is not UTF-8", "save the file as UTF-8") from error
+
+
+def is_image(path: str | Path) -> bool:
+    """Whether the name of a file ends as that of an image."""
+    return Path(path).suffix.lower() in ENDINGS
+
+
+def image_dataset(told: Features, name: str) -> Dataset:
+    """What is told of the patches of an image, by name: a model takes what it has a name for."""
+    return Dataset(name, told.by_name, strict=False)
 
 
 def as_dataset(data: Any, name: str = "the data") -> Dataset:

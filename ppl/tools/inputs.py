@@ -14,6 +14,7 @@ from ppl.tools.settings import settings_of
 if TYPE_CHECKING:
     from ppl.api import Model, SourceFile
     from ppl.graph.dataset import Dataset
+    from ppl.images.cues import Features
     from ppl.syntax import tree
 
 FIT_OPTIONS = ("engine", "seed", "progress", "dtype", "iterations", "tolerance", "restarts", "approximation", "start", "datasets")
@@ -29,6 +30,7 @@ class Inputs:
     settings: Mapping[str, Any] = field(default_factory=dict)
     line: Mapping[str, Any] = field(default_factory=dict)
     from_file: bool = False
+    picture: Features | None = None  # of the image among the data, where there is one
 
     @property
     def observes(self) -> bool:
@@ -58,11 +60,13 @@ def gather(file_name: str, model_name: str | None, data: Sequence[str], pairs: t
 
     file = load_file(find_file(file_name))
     show_diagnostics(file.warnings)
-    settings, datasets = settings_of(pairs, "--set"), read_all(data)
-    line = None if datasets else fit_line(file, model_name or _ran(file))
+    settings = settings_of(pairs, "--set")
+    line = None if data else fit_line(file, model_name or _ran(file))
     model = file.named(line.model.name) if line is not None else file.model(model_name or _ran(file))
+    picture, data = _picture(data, settings, model)
+    datasets = read_all(data) + ([picture.dataset] if picture is not None else [])
     if line is None or _random(model) & _roots(settings):
-        return Inputs(file, model, datasets, settings)
+        return Inputs(file, model, datasets, settings, picture=picture and picture.told)
     from ppl.api import line_values
 
     return Inputs(file, model, datasets, settings, dict(line_values(line, model.typed, file.folder)), from_file=True)
@@ -82,6 +86,28 @@ def fits_agent(inputs: Inputs, engine: str | None, steps: int | None, where: Map
         return False
     unknown = agent.unknown(datasets=inputs.datasets, **inputs.by_name)
     return bool(set(unknown) - {integrated_precision(agent.typed)})
+
+
+@dataclass(frozen=True)
+class _Picture:
+    told: Features
+    dataset: Dataset
+
+
+def _picture(paths: Sequence[str], settings: dict[str, Any], model: Model) -> tuple[_Picture | None, Sequence[str]]:
+    """The image among the data, and the other files. `query` and `patch` among the settings say how it is looked at, unless they are
+    names of the model; they are taken out. Raises AimError."""
+    from ppl.graph.readers import image_dataset, is_image
+    from ppl.images.cues import features
+
+    images = [path for path in paths if is_image(path)]
+    if not images:
+        return None, paths
+    if len(images) > 1:
+        raise AimError([Diagnostic("AIM0603", f"{len(images)} images are given, and one is looked at", None, where=images[1])])
+    options = {name: settings.pop(name) for name in ("query", "patch") if name in settings and name not in model.typed.variables}
+    told = features(images[0], **options)
+    return _Picture(told, image_dataset(told, images[0])), [path for path in paths if path not in images]
 
 
 def read_all(paths: Sequence[str]) -> list[Dataset]:

@@ -68,6 +68,8 @@ def run(
         _make_folder(out)
     if model.typed.kind == "agent":
         chosen = settings_of(where, "--where")
+        if inputs.picture is not None:
+            return _allot(inputs, steps, chosen, form, out)
         if fits_agent(inputs, options["engine"], steps, chosen):
             return _fit(inputs, seed, form, out, options)
         _run_agent(inputs, seed, steps, chosen, form, out)
@@ -104,6 +106,20 @@ def _run_agent(inputs: Inputs, seed: int, steps: int | None, where: dict[str, An
     click.echo(told_json if form == "json" else text)
     if out is not None:
         write_out(out, trace, text, told_json)
+
+
+def _allot(inputs: Inputs, steps: int | None, where: dict[str, Any], form: str, out: Path | None) -> int:
+    """An agent that is given an image allots something to its patches."""
+    from ppl.arr_coc.planning import allocate
+
+    if steps is not None or where:
+        raise click.UsageError("an agent that is given an image plans once: --steps and --where are for one that acts in its own model")
+    agent: Any = inputs.model
+    allocation = allocate(inputs.picture, agent=agent, **inputs.by_name)
+    click.echo(json_text(allocation.to_json()) if form == "json" else allocation.summary())
+    if out is not None:
+        say(f"wrote {', '.join(allocation.write(out))} to {out}")
+    return 0 if allocation.posterior is None or allocation.posterior.converged else 3
 
 
 def _show_prior(inputs: Inputs, seed: int, form: str) -> None:

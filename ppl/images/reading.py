@@ -1,0 +1,78 @@
+"""An image as an array of colours, from a file or from memory; what is no image says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ppl.source.diagnostics import AimError, Diagnostic
+
+ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
+
+
+def read_image(source: Any, name: str = "the image") -> np.ndarray:
+    """Red, green and blue in [0, 1], height × width × 3. Raises `AimError` for what is no image, is empty or holds NaN."""
+    if isinstance(source, str | Path):
+        name, source = str(source), _from_file(Path(source), str(source))
+    array = np.asarray(source)
+    if array.dtype.kind not in "buif":
+        raise wrong_image(name, f"its entries are of type {array.dtype}", "give numbers: bytes from 0 to 255, or numbers from 0 to 1")
+    if array.ndim == 2:
+        array = np.repeat(array[..., None], 3, axis=-1)
+    if array.ndim != 3 or array.shape[-1] not in (3, 4):
+        raise wrong_image(name, f"an image has the shape height × width, or with 3 colours; this has {_shape(array)}")
+    if not array.size:
+        raise wrong_image(name, f"it has no pixels: its shape is {_shape(array)}")
+    colours = _in_unit(array[..., :3], name)
+    return colours if array.shape[-1] == 3 else _on_white(colours, _in_unit(array[..., 3:], name))
+
+
+def _in_unit(array: np.ndarray, name: str) -> np.ndarray:
+    if array.dtype.kind == "b":
+        return array.astype(float)
+    if array.dtype.kind in "ui":
+        return array / float(np.iinfo(array.dtype).max)
+    if not np.isfinite(array).all():
+        y, x = (int(v[0]) for v in np.nonzero(~np.isfinite(array).all(axis=-1)))
+        raise wrong_image(name, f"the pixel in row {y}, column {x} is not a number", "fill it in, or crop the image")
+    if array.min() < 0 or array.max() > 1:
+        hint = "divide by 255" if array.min() >= 0 and array.max() <= 255 else ""
+        raise wrong_image(name, f"colours are numbers from 0 to 1; these run from {array.min():g} to {array.max():g}", hint)
+    return np.asarray(array, float)
+
+
+def _on_white(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:
+    return colours * opacity + (1.0 - opacity)
+
+
+def _from_file(path: Path, name: str) -> np.ndarray:
+    skimage = needs_vision("skimage.io", name)
+    if not path.exists():
+        raise wrong_image(name, "there is no such file")
+    if path.is_dir():
+        raise wrong_image(name, "this is a folder, not an image", "name a file in it")
+    try:
+        return skimage.imread(path)
+    except Exception as error:
+        raise wrong_image(name, "it cannot be read as an image", "is it one, and whole?") from error
+
+
+def needs_vision(module: str, name: str) -> Any:
+    """The module, or what to install for it: images need the extra `vision`."""
+    import importlib
+
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        text = f"to read an image the package {module.partition('.')[0]} is needed"
+        raise AimError([Diagnostic("AIM0604", text, None, "pip install 'aim-ppl[vision]'", where=name)]) from error
+
+
+def wrong_image(name: str, text: str, hint: str = "") -> AimError:
+    return AimError([Diagnostic("AIM0601", text, None, hint, where=name)])
+
+
+def _shape(array: np.ndarray) -> str:
+    return " × ".join(map(str, array.shape)) if array.ndim else "no axes"
