@@ -18,6 +18,7 @@ from ppl.graph.bound import BoundModel
 from ppl.motion import mode, smooth
 from ppl.motion.block import Outside
 from ppl.motion.flow import Flow
+from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import Parameters
@@ -92,7 +93,7 @@ def _warnings(plan: MotionPlan, outcome: Outcome, finite: bool) -> list[str]:
 
 
 def _outcome(plan: MotionPlan, sweeps: int | None, tolerance: float | None) -> Outcome:
-    parameters = Parameters(plan)
+    parameters = Parameters(plan, conjugate=plan.engine != "flow")
     if plan.latent:
         return _learnt(plan, parameters, sweeps, tolerance)
     begun = time.perf_counter()
@@ -130,6 +131,8 @@ def _by_bin(scheme: Any, states: States, learnt: Learnt, outside: Outside) -> tu
 
 
 def _learnt(plan: MotionPlan, parameters: Parameters, sweeps: int | None, tolerance: float | None) -> Outcome:
+    if plan.engine == "flow":
+        return _learnt_by_flow(plan, parameters, sweeps)
     begun = time.perf_counter()
     first = parameters.outside(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
     scheme = scheme_of(plan, first)
@@ -145,3 +148,14 @@ def _learnt(plan: MotionPlan, parameters: Parameters, sweeps: int | None, tolera
     outside = parameters.outside(belief.at, learnt.precisions)
     settled = converged and bool(last.states.settled.all())
     return Outcome(*_by_bin(scheme, last.states, learnt, outside), trace, settled, seconds)
+
+
+def _learnt_by_flow(plan: MotionPlan, parameters: Parameters, sweeps: int | None) -> Outcome:
+    begun = time.perf_counter()
+    first = parameters.outside(parameters.start, {})
+    learning = FlowLearning(Flow(plan.block, frozenset(plan.latent)), parameters, mode.is_linear(plan.block, first))
+    learning.program(parameters.start, jnp.zeros((len(learning.in_means),) * 2))
+    compiled = time.perf_counter()
+    states, at, covariance, trace, settled = learning.fit(sweeps)
+    seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
+    return Outcome(states, Learnt(parameters, at, covariance), trace, settled, seconds)

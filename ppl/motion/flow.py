@@ -112,8 +112,8 @@ class Flow:
         return _block_diagonal([np.kron(np.eye(count, k=1), np.eye(size)) for count, size in [*sizes, (2, 1)]])
 
     # ------------------------------------------------------------ errors
-    def errors(self, u: Any, known: Any, member: Any, outside: Outside) -> tuple[Any, Any, Any]:
-        """The errors of all lines, and their slopes in the unknowns and in what is known."""
+    def errors(self, u: Any, known: Any, member: Any, outside: Outside, *, whole: bool = False) -> tuple[Any, Any, Any]:
+        """The errors of all lines, and their slopes in the unknowns and in what is known; `whole` keeps rows that are 0 by definition."""
         *targets, curves = self.linear
         curve = curves[0] @ u + curves[1] @ known
         moment = self._moment_of(known, member)
@@ -122,7 +122,7 @@ class Flow:
             mean = self.block.mean(line, outside, moment)
             slope = jax.jacfwd(mean)(curve[0])
             rows = jnp.concatenate([mean(curve[0])[None], curve[1:] @ slope.T])
-            error = (of_u @ u + of_known @ known - rows) * self.kept(line)[:, None]
+            error = (of_u @ u + of_known @ known - rows) * (1.0 if whole else self.kept(line)[:, None])
             found[0].append(error.reshape(-1))
             for place, (target, way) in enumerate(((of_u, curves[0]), (of_known, curves[1])), 1):
                 found[place].append((target - jnp.einsum("ij,kjw->kiw", slope, way)).reshape(error.size, -1))

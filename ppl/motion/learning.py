@@ -5,10 +5,10 @@ so that the states are settled for each θ (`mode`), and what is left is a funct
 
     L(θ) = Σ_bins [log density of the errors at the mode + ½ log |2π C|] + log prior(θ),
 
-whose Laplace approximation is the belief in θ: the curvature of its first part in the direction in which the modes move with θ (the Schur
-complement of the arrow), the slope with that of ½ log |C|. A precision p with a Gamma prior is a block of its own,
+whose Laplace approximation is the belief in θ: slope and curvature are taken in the direction in which the modes move with θ (the Schur
+complement of the arrow). A precision p with a Gamma prior is a block of its own,
 q(p) = Gamma(a + N / 2, b + ½ E eᵀ (R ⊗ P₀) e), with E p in the noise of the states. A sweep is a Newton step in θ and the update of
-every p; each is shortened until the free energy does not fall.
+every p; each is shortened until L does not fall. The free energy is -L - ½ log |2π Cov θ|, with the last covariance for all sweeps.
 """
 
 from __future__ import annotations
@@ -47,9 +47,10 @@ class Belief:
 @dataclass(frozen=True)
 class Evaluation:
     """All that is to be known at a belief. `moves` is how the modes move with the coordinates; `squares` are E |whitened error|² and their
-    number by line, over all bins."""
+    number by line, over all bins; `bound` is L with what the precisions add, `volume` ½ log |2π Cov θ|."""
 
     bound: Any = field()
+    volume: Any = field()
     states: States = field()
     step: Any = field()
     covariance: Any = field()
@@ -86,16 +87,14 @@ class Learning:
 
         nothing = jnp.zeros_like(at)
         gradient = jax.grad(followed)(nothing) + jax.jacfwd(entropy)(nothing)
-        covariance, log_volume = _inverse(-jax.hessian(followed)(nothing))
-        joint = jnp.einsum("stej,stjp->step", slopes, moves) + by_parameter
-        spread = jnp.einsum("stei,stij,stej->ste", slopes, states.covariance, slopes) + jnp.einsum(
-            "step,pq,steq->ste", joint, covariance, joint
-        )
+        covariance, log_volume = _inverse(-jax.hessian(followed)(nothing) - jax.jacfwd(jax.jacfwd(entropy))(nothing))
+        spread = jnp.einsum("stei,stij,stej->ste", slopes, states.covariance, slopes)
         squares = self.mode.by_line(self.mode.errors(u, outside(at)) ** 2 + spread)
         numbers = self.mode.numbers()
-        bound = states.bound.sum() + self.parameters.log_prior(at) + 0.5 * len(at) * LOG_2PI + 0.5 * log_volume
+        bound = states.bound.sum() + self.parameters.log_prior(at)
         bound += sum((self._gamma_terms(g, *gammas[g.name], numbers) for g in self.parameters.gammas), jnp.zeros(()))
-        return Evaluation(bound, states, covariance @ gradient, covariance, moves, squares, numbers)
+        volume = 0.5 * len(at) * LOG_2PI + 0.5 * log_volume
+        return Evaluation(bound, volume, states, covariance @ gradient, covariance, moves, squares, numbers)
 
     def _gamma_terms(self, prior: GammaPrior, shape: Any, rate: Any, numbers: Any) -> Any:
         """½ N (E log p - log E p), which the states' bound lacks, and minus the divergence of the belief from the prior."""
@@ -127,10 +126,10 @@ class Learning:
             trace.append(float(now.bound))
             moved = np.max(np.abs(belief.at - before[0].at) / sd, initial=0.0) + self._changed(before[0], belief)
             if not np.isfinite(trace[-1]) or (trace[-1] - trace[-2] <= limit * (1 + abs(trace[-1])) and moved < 1e-5):
-                return belief, now, np.asarray(trace), bool(np.isfinite(trace[-1]))
+                return belief, now, np.asarray(trace) + float(now.volume), bool(np.isfinite(trace[-1]))
             if trace[-1] == trace[-2]:
-                return belief, now, np.asarray(trace), True
-        return belief, now, np.asarray(trace), False
+                return belief, now, np.asarray(trace) + float(now.volume), True
+        return belief, now, np.asarray(trace) + float(now.volume), False
 
     def _changed(self, a: Belief, b: Belief) -> float:
         """The largest relative change of a precision."""

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 MOST_STEPS = 60
-SETTLED = 1e-18  # what a step may still promise, nats, relative to the sum of squares
+SETTLED = 1e-14  # what a step may still promise, nats, relative to the sum of squares
 
 
 @jax.tree_util.register_dataclass

@@ -38,9 +38,12 @@ class Parameters:
     """`outside(u, precisions)` is a pure function: the values of all that stands outside of the block."""
 
     plan: MotionPlan = field(repr=False)
+    conjugate: bool = True  # whether Gammas stay apart from the coordinates
 
     @cached_property
     def gammas(self) -> tuple[GammaPrior, ...]:
+        if not self.conjugate:
+            return ()
         found = (self._gamma(name) for name in self.plan.latent)
         return tuple(g for g in found if g is not None)
 

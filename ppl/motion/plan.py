@@ -150,12 +150,6 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
     return found
 
 
-def _random_unknown(block: MotionBlock) -> list[typed.RandomStatement]:
-    observed = block.bound.observed
-    random = [s for s in block.bound.model.statements if isinstance(s, typed.RandomStatement)]
-    return [s for s in random if not np.all(observed.get(s.variable, False))]
-
-
 def _check_data(block: MotionBlock) -> None:
     motion, observed, wrong = block.motion, block.bound.observed, []
     for name in (*motion.part.states, *motion.actions):
@@ -165,10 +159,6 @@ def _check_data(block: MotionBlock) -> None:
             wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
     if motion.scheme == "smooth":
         wrong += _followable(block)
-    if motion.scheme == "flow" and block.bound.model.statements:
-        for s in _random_unknown(block):
-            text = f"`{s.variable}` is not known, and `flow` infers states alone"
-            wrong.append(Diagnostic("AIM0713", text, s.span, f"give {s.variable} = …, or write scheme = mode"))
     for name in motion.actions:
         text = f"`{name}` is an action: a record that others have acted in cannot be fitted yet"
         wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, f"declare it as an input: input {name}: real[T]"))

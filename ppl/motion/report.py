@@ -11,17 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.arrays.plated import Plated
 from ppl.arrays.streams import stream
-from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import deterministic_definitions
-from ppl.engines.draws import drawn_variable
-from ppl.engines.members import DRAW
 from ppl.motion.block import Line, Moment, MotionBlock, Outside, Unknown
 from ppl.motion.parameters import Parameters
 from ppl.motion.plan import MotionPlan
 from ppl.motion.residuals import Residuals
-from ppl.motion.sensing import given_all, given_window, mean_of
+from ppl.motion.sensing import defined_at, followed, given_all, given_window, mean_of
 from ppl.motion.smooth import Smooth
 from ppl.results.belief import Belief
 
@@ -152,7 +147,7 @@ class MotionReport:
 
     def _computed(self, name: str) -> Belief:
         """A definition of the block, linear about the mean."""
-        mean, covariance = self._through(lambda moment: lambda u: self._definition(name, u, moment, self.outside))
+        mean, covariance = self._through(lambda moment: lambda u: defined_at(self.block, name, u, moment, self.outside))
         return self._normal(name, mean, covariance)
 
     # ------------------------------------------------------------ sensors
@@ -199,12 +194,6 @@ class MotionReport:
             found.append((mean, own + spread))
         return np.stack([m for m, _ in found]), np.stack([c for _, c in found])
 
-    def _definition(self, name: str, u: Any, moment: Moment, outside: Outside) -> Any:
-        block, statement = self.block, self.block.definitions[name]
-        assert statement.value is not None
-        values = block.values(block.curve(u, moment, 1)[0], moment, outside)
-        return block.number(statement, statement.value, values, block.shape(name)).reshape(-1)
-
     def _through(self, function: Any) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance, bin by bin, of a function of the unknowns."""
         value, slope = self._sloped(function)
@@ -238,7 +227,7 @@ class MotionReport:
                 found[x.name + "'" * k] = (one / self.block.options.dt**k).reshape(count, *lead, *x.shape)
         for name in self.block.definitions:
             found[name] = self._drawn_definition(name, u, outside).reshape(count, *lead, *self.block.shape(name))
-        return found | self._after(found, count)
+        return found | followed(self.plan.bound, self.plan.after, found, count)
 
     def draws_of_unknowns(self, rng: np.random.Generator, count: int, change: np.ndarray | None = None) -> np.ndarray:
         """(count, series, T, width), for these deviations of the coordinates from their mean."""
@@ -261,20 +250,12 @@ class MotionReport:
         moments = self.block.moments
 
         def at(u: Any, data: Any, inputs: Any, time: Any, member: Any, outside: Any) -> Any:
-            return self._definition(name, u, Moment(data, inputs, time, member), outside)
+            return defined_at(self.block, name, u, Moment(data, inputs, time, member), outside)
 
         bins = jax.vmap(at, in_axes=(0, 0, 0, 0, None, None))
         series = jax.vmap(bins, in_axes=(0, 0, None, None, 0, None))
         draws = jax.jit(jax.vmap(series, in_axes=(0, None, None, None, None, 0)))
         return np.asarray(draws(jnp.asarray(u), moments.data, moments.inputs, moments.time, moments.member, outside))
-
-    def _after(self, drawn: Mapping[str, np.ndarray], count: int) -> dict[str, np.ndarray]:
-        """What is defined of the block's variables below it."""
-        if not self.plan.after:
-            return {}
-        evaluator = LatentEvaluator(self.plan.bound, {}, deterministic_definitions(self.plan.bound.model))
-        evaluator.values = dict(self.plan.bound.values) | {n: Plated((DRAW,), d) for n, d in drawn.items()}
-        return {n: drawn_variable(n, evaluator, count) for n in dict.fromkeys(s.variable for s in self.plan.after)}
 
 
 def _root(covariance: np.ndarray) -> np.ndarray:

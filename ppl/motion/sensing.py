@@ -6,21 +6,47 @@ Noise is smooth, so that a missing sample is known better than the mean of its s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.arrays.plated import Plated
+from ppl.compiler.lowering import LatentEvaluator
+from ppl.compiler.plan import deterministic_definitions
+from ppl.engines.draws import drawn_variable
+from ppl.engines.members import DRAW
+from ppl.graph.bound import BoundModel
 from ppl.motion import roughness
 from ppl.motion.block import Line, Moment, MotionBlock, Outside
+from ppl.semantics import typed
 
 
 def mean_of(block: MotionBlock, line: Line, u: Any, moment: Moment, outside: Outside) -> Any:
     """The mean of a sensor at a bin."""
     values = block.values(block.curve(u, moment, 1)[0], moment, outside)
     return block.mean_at(line, values)
+
+
+def defined_at(block: MotionBlock, name: str, u: Any, moment: Moment, outside: Outside) -> Any:
+    """A definition of the block at a bin."""
+    statement = block.definitions[name]
+    assert statement.value is not None
+    values = block.values(block.curve(u, moment, 1)[0], moment, outside)
+    return block.number(statement, statement.value, values, block.shape(name)).reshape(-1)
+
+
+def followed(
+    bound: BoundModel, after: Sequence[typed.DeterministicStatement], drawn: Mapping[str, np.ndarray], count: int
+) -> dict[str, np.ndarray]:
+    """Draws of what is defined of the block's variables below it."""
+    if not after:
+        return {}
+    evaluator = LatentEvaluator(bound, {}, deterministic_definitions(bound.model))
+    evaluator.values = dict(bound.values) | {n: Plated((DRAW,), d) for n, d in drawn.items()}
+    return {n: drawn_variable(n, evaluator, count) for n in dict.fromkeys(s.variable for s in after)}
 
 
 def given_window(block: MotionBlock, line: Line, u: Any, moment: Moment, mask: Any, expansion: Any, outside: Outside) -> tuple[Any, Any]:

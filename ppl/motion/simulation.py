@@ -13,9 +13,10 @@ from ppl.arrays.streams import stream
 from ppl.engines.precision import with_precision
 from ppl.engines.sampling import prior_draws
 from ppl.graph.bound import BoundModel
-from ppl.motion.block import MotionBlock
+from ppl.motion.block import Moment, MotionBlock
 from ppl.motion.options import options_of
 from ppl.motion.plan import apart, known_of
+from ppl.motion.sensing import defined_at, followed
 from ppl.motion.smooth import Smooth
 from ppl.motion.starts import start_of
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -26,12 +27,13 @@ def simulated(bound: BoundModel, draws: int, *, seed: int) -> dict[str, np.ndarr
     motion = bound.model.motion
     assert motion is not None
     motion = replace(motion, scheme="smooth")
-    prior, _ = apart(bound, motion)
+    prior, after = apart(bound, motion)
     known = known_of(prior)
     block = MotionBlock(bound, motion, options_of(motion, bound.sizes, known), known)
     _refuse_unsaid(block)
     outside = prior_draws(prior, draws, seed=seed)
-    return outside | with_precision(np.float64, _paths)(block, outside, draws, seed)
+    found = outside | with_precision(np.float64, _paths)(block, outside, draws, seed)
+    return found | followed(bound, after, found, draws)
 
 
 def _refuse_unsaid(block: MotionBlock) -> None:
@@ -50,7 +52,8 @@ def _refuse_unsaid(block: MotionBlock) -> None:
 def _paths(block: MotionBlock, outside: dict[str, np.ndarray], draws: int, seed: int) -> dict[str, np.ndarray]:
     scheme = Smooth(block, False)
     white = stream(seed, "motion").standard_normal((draws, len(block.members), scheme.width + _sensed(scheme)))
-    root = np.linalg.cholesky(scheme.correlation)
+    root, names = np.linalg.cholesky(scheme.correlation), tuple(block.definitions)
+    inputs, times = {k: jnp.asarray(v)[:, None] for k, v in scheme.inputs.items()}, jnp.arange(float(block.bins))
 
     def of_series(values: Any, white: Any, member: Any) -> tuple[Any, Any]:
         everything = {**block.known, **values}
@@ -62,7 +65,11 @@ def _paths(block: MotionBlock, outside: dict[str, np.ndarray], draws: int, seed:
             noise = root @ white[at : at + count].reshape(block.bins, line.size) @ _spread(scheme, line, everything, member)
             sensed[line.name] = means[line.name] + noise
             at += count
-        return told, sensed
+        defined = {
+            n: jax.vmap(lambda v, i, t, d=n: defined_at(block, d, v, Moment({}, i, t, member), everything))(told, inputs, times)
+            for n in names
+        }
+        return told, sensed | defined
 
     mapped = jax.vmap(jax.vmap(of_series, in_axes=(None, 0, 0)), in_axes=(0, 0, None))
     told, sensed = jax.jit(mapped)({n: jnp.asarray(v) for n, v in outside.items()}, jnp.asarray(white), block.members)

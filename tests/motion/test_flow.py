@@ -43,7 +43,7 @@ def settings(reference: Any) -> dict[str, Any]:
     return {"n": given["n"], "d": given["d"], "s": given["s"], **precisions}
 
 
-def matrices(reference: Any) -> dict[str, np.ndarray]:
+def matrices(reference: Any) -> dict[str, Any]:
     p = np.asarray(reference["levels"][0]["pE"])
     return {"A": p[:4].reshape(2, 2, order="F"), "B": p[4:12].reshape(4, 2, order="F"), "h": p[12:]}
 
@@ -69,3 +69,34 @@ def test_a_nonlinear_model_has_the_numbers_of_spm() -> None:
     assert posterior["v"].var == pytest.approx(np.asarray(spm["v_cov"])[:, 0, 0], rel=2e-4)
     assert np.all(posterior["x"].sd == 0.0)  # its noise is so precise that SPM counts it as certain
     assert posterior.elbo == pytest.approx(spm["F"][0], rel=2e-4)
+
+
+DUAL = """
+model dual(B, g: real[Y], f0, f2, f3, h: real[X], n, d, s, pv, X: size = 2, Y: size = 4):
+    input u: real[T]
+    a ~ Normal(0, sd = exp(4))
+    b ~ Normal(0, sd = exp(4))
+    hz ~ Normal(0, sd = 1)
+    hw ~ Normal(0, sd = 1)
+    generalized t in T (order = n, order_causes = d, smoothness = s, scheme = flow):
+        state x: real[X] = zeros(X)
+        state v: real = 0
+        x' ~ MvNormal([f0 * x[0] + f2 * x[1], a * x[0] + f3 * x[1]] + h * v, precision = (1 + exp(hw)) * eye(X))
+        v ~ Normal(u[t], precision = pv)
+        y ~ MvNormal([b * x[0], B * x[0], B * x[0], B * x[0]] + g * x[1], precision = (1 + exp(hz)) * eye(Y))
+"""
+
+
+def test_parameters_and_precisions_follow_the_steps_of_spm() -> None:
+    """Eight sweeps, which end before they have converged: what its forward differences do to the first sweep is carried on."""
+    reference = REFERENCES["dem07_dual"]
+    p, spm = np.asarray(reference["levels"][0]["pE"]), reference["spm"]
+    given = settings(reference)
+    given = {**{k: given[k] for k in ("n", "d", "s", "pv")}, "B": p[5], "g": p[8:12], "f0": p[0], "f2": p[2], "f3": p[3], "h": p[12:]}
+    posterior = ppl.parse(DUAL).fit(y=np.transpose(reference["Y"]), u=np.asarray(reference["U"])[0], **given)
+    assert len(posterior.elbo_trace) == 8 and np.all(np.diff(posterior.elbo_trace) >= 0)
+    assert posterior["a"].mean == pytest.approx(spm["P_mean"][1], abs=5e-4)
+    assert posterior["b"].mean == pytest.approx(spm["P_mean"][4], abs=5e-4)
+    assert [posterior["hz"].mean, posterior["hw"].mean] == pytest.approx(spm["h_mean"], abs=1e-2)
+    assert posterior["x"].mean == pytest.approx(np.asarray(spm["x_mean"]), abs=5e-4)
+    assert posterior.elbo_trace == pytest.approx(spm["F"], rel=1e-2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 import ppl
 from tests.reference.linear_motion import LinearMotion, taylor
@@ -84,3 +85,29 @@ def test_the_bound_is_the_integral_over_the_unknowns_bin_by_bin() -> None:
 def _scales(bins: int) -> float:
     """Errors of an acceleration are a hundred times smaller in bins than in units of time, in three derivatives."""
     return bins * 3 * np.log(100)
+
+
+def test_a_nonlinear_mode_is_the_least_of_squares_written_by_hand() -> None:
+    """Order 2, with the chain rule written out: f' x' and g'' x'² + g' x''."""
+    text = """
+model pendulum:
+    generalized t in T (order = 2, smoothness = 0.5):
+        state x: real = 1
+        x' ~ Normal(-sin(x) / 2, precision = 4)
+        y ~ Normal(exp(x), precision = 9)
+"""
+    record = np.exp(1.0 / (1 + 0.3 * np.arange(12)))
+    posterior = ppl.parse(text).fit(y=record)
+    of_motion, of_data = (np.linalg.cholesky(LinearMotion({}, 0.5).noise(n, p)).T for n, p in ((2, 4.0), (3, 9.0)))
+
+    def errors(u: np.ndarray, t: int) -> np.ndarray:
+        motion = np.array([u[1] + np.sin(u[0]) / 2, u[2] + np.cos(u[0]) * u[1] / 2])
+        data = taylor(record, t, 2) - np.exp(u[0]) * np.array([1.0, u[1], u[1] ** 2 + u[2]])
+        return np.concatenate([of_motion @ motion, of_data @ data])
+
+    for t in (2, 6, 9):
+        found = np.array([float(posterior["x" + "'" * k].mean[t]) for k in range(3)])
+        solved = least_squares(errors, found + 0.05, args=(t,), xtol=1e-14, ftol=1e-14, gtol=1e-14)
+        assert found == pytest.approx(solved.x, abs=1e-6)
+        assert float(posterior["x"].var[t]) == pytest.approx(np.linalg.inv(solved.jac.T @ solved.jac)[0, 0], rel=1e-5)
+    assert posterior["x"].mean[0] == 1.0 and posterior["x"].sd[0] == 0.0

@@ -1,0 +1,114 @@
+"""Whole blocks: series side by side, inputs, definitions, missing samples, predictions, draws, and what is refused."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ppl
+
+PAIR = """
+model pair:
+    input u: real[T]
+    for s in S:
+        generalized t in T (dt = 0.2, order = 3, smoothness = 0.5):
+            state x[s]: real ~ Normal(0, sd = 1)
+            d[s] = 2 * x[s]
+            x'[s] ~ Normal(u[t] - x[s], precision = 16)
+            y[s] ~ Normal(d[s], precision = 64)
+    last = y[0, 0] - x[0, T - 1]
+"""
+SINGLE = """
+model single:
+    input u: real[T]
+    generalized t in T (dt = 0.2, order = 3, smoothness = 0.5):
+        state x: real ~ Normal(0, sd = 1)
+        x' ~ Normal(u[t] - x, precision = 16)
+        y ~ Normal(2 * x, precision = 64)
+"""
+INPUT = np.sin(0.2 * np.arange(30))
+
+
+@pytest.fixture(scope="module")
+def record() -> dict[str, np.ndarray]:
+    return ppl.parse(PAIR).sample(20, u=INPUT, S=2, T=30, seed=3)
+
+
+@pytest.fixture(scope="module")
+def posterior(record: dict[str, np.ndarray]) -> ppl.Posterior:
+    return ppl.parse(PAIR).fit(u=INPUT, y=record["y"][0])
+
+
+def test_series_side_by_side_are_each_what_they_are_alone(record: dict[str, np.ndarray], posterior: ppl.Posterior) -> None:
+    alone = ppl.parse(SINGLE).fit(u=INPUT, y=record["y"][0, 1])
+    assert posterior["x"].mean.shape == (2, 30)
+    assert posterior["x''"].mean[1] == pytest.approx(alone["x''"].mean, abs=1e-9)
+    assert posterior["x"].sd[1] == pytest.approx(alone["x"].sd, abs=1e-12)
+
+
+def test_definitions_and_what_follows_from_the_block_have_beliefs(record: dict[str, np.ndarray], posterior: ppl.Posterior) -> None:
+    assert posterior["d"].mean == pytest.approx(2 * posterior["x"].mean)
+    assert posterior["d"].sd == pytest.approx(2 * posterior["x"].sd)
+    expected = record["y"][0, 0, 0] - posterior["x"].mean[0, -1]
+    assert posterior["last"].mean == pytest.approx(expected, abs=5 * posterior["x"].sd[0, -1] / np.sqrt(1000))
+    assert record["d"] == pytest.approx(2 * record["x"])
+    assert record["last"] == pytest.approx(record["y"][:, 0, 0] - record["x"][:, 0, -1])
+
+
+def test_intervals_cover_states_that_smooth_noise_has_moved(record: dict[str, np.ndarray]) -> None:
+    """Forty series by the model itself, away from the borders, where samples are repeated."""
+    found = ppl.parse(PAIR).fit(u=INPUT, y=record["y"].reshape(40, 30))
+    low, high = found["x"].interval(0.9)
+    truth = record["x"].reshape(40, 30)
+    inside = ((low < truth) & (truth < high))[:, 3:-3]
+    assert 0.85 < inside.mean() < 0.96
+
+
+def test_a_missing_sample_is_told_by_the_noise_around_it(record: dict[str, np.ndarray]) -> None:
+    """It is known better than its sensor says; and the samples beside it stand as they are."""
+    y = record["y"][0].copy()
+    y[0, 12] = np.nan
+    found = ppl.parse(PAIR).fit(u=INPUT, y=y)
+    belief = found["y"]
+    assert belief.mean[0, 11] == y[0, 11] and belief.sd[0, 11] == 0.0
+    assert 0.0 < belief.sd[0, 12] < 1 / 8 + 2 * found["x"].sd[0, 12]
+    assert abs(belief.mean[0, 12] - record["y"][0, 0, 12]) < 4 * belief.sd[0, 12]
+    assert np.isfinite(found.elbo) and found["x"].sd[0, 12] > found["x"].sd[0, 20]
+
+
+def test_a_prediction_is_taylors_with_an_error_that_grows(posterior: ppl.Posterior) -> None:
+    ahead = posterior.predict("x", T=32, draws=4000)
+    parts = [posterior["x" + "'" * k] for k in range(4)]
+    for h in (1, 2):
+        drawn = ahead[:, 0, 29 + h]
+        mean = sum(p.mean[0, -1] * (0.2 * h) ** k / np.prod(np.arange(1, k + 1)) for k, p in enumerate(parts))
+        assert drawn.mean() == pytest.approx(mean, abs=5 * drawn.std() / np.sqrt(4000))
+    spreads = ahead[:, 0, 29:].std(axis=0)
+    assert spreads[0] == pytest.approx(parts[0].sd[0, -1], rel=0.1) and spreads[0] < spreads[1] < spreads[2]
+
+
+def test_a_posterior_is_kept_in_a_file(posterior: ppl.Posterior, tmp_path) -> None:
+    back = ppl.open_posterior(posterior.save(tmp_path / "pair.posterior"))
+    assert back["x'"].mean == pytest.approx(posterior["x'"].mean)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "values", "code"),
+    [
+        ("state x: real ~ Normal(0, sd = 1)", "state x: real", {}, "nothing says where `x` begins"),
+        ("precision = 64", "precision = 64", {"scheme": "log_density"}, "`log_density` of a generalized block"),
+    ],
+)
+def test_what_is_not_served_is_refused(old: str, new: str, values: dict[str, str], code: str) -> None:
+    model = ppl.parse(SINGLE.replace(old, new))
+    with pytest.raises(ppl.AimError, match=code):
+        _ = model.log_density(u=INPUT, y=INPUT) if values else model.sample(2, u=INPUT, T=30)
+
+
+def test_missing_samples_stop_the_flow_and_fast_derivatives_stop_smooth() -> None:
+    y = INPUT.copy()
+    y[4] = np.nan
+    with pytest.raises(ppl.AimError, match="samples of `y` are missing"):
+        ppl.parse(SINGLE.replace("smoothness = 0.5", "smoothness = 0.5, scheme = flow")).fit(u=INPUT, y=y)
+    with pytest.raises(ppl.AimError, match="is not followed by `smooth`"):
+        ppl.parse(SINGLE.replace("smoothness = 0.5", "scheme = smooth").replace("2 * x,", "2 * x'',")).fit(u=INPUT, y=y)
