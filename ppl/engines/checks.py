@@ -133,7 +133,7 @@ class BeliefMeaning:
 
     def entry(self, name: str, value: np.ndarray, indices: tuple[tree.Expression, ...], subject: tree.Expression) -> np.ndarray:
         """The entry of a belief at these indices, numbers or members. Raises AimError where there is none."""
-        axes = self.variables[name].type.axes
+        axes = self.variables[name.rstrip("'")].type.axes
         place = []
         for k, index in enumerate(indices):
             at = compute(index, self)

@@ -53,14 +53,14 @@ def compute(e: tree.Expression, lookup: Lookup, folder: Path | None = None) -> A
 
 
 def named(e: tree.Expression) -> tuple[str | None, tuple[tree.Expression, ...]]:
-    """The name of a variable (dotted for one of a submodel) and its indices."""
+    """The name of a variable (dotted for one of a submodel, with primes for a derivative) and its indices."""
     if isinstance(e, tree.Index):
         name, indices = named(e.base)
         return name, (*indices, *e.indices)
     if isinstance(e, tree.Attribute):
         name, indices = named(e.base)
         return (f"{name}.{e.name}" if name else None), indices
-    return (e.name, ()) if isinstance(e, tree.Name) else (None, ())
+    return (e.name + "'" * e.primes, ()) if isinstance(e, tree.Name) else (None, ())
 
 
 def _apply(name: str, values: list[Any], e: tree.Expression) -> np.ndarray:

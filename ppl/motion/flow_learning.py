@@ -153,8 +153,8 @@ class FlowLearning:
                 search.at[means] += moved
             else:
                 precision_steps = 1
-                times = (min(t - 2, -2.0) for t in (search.time, search.precisions_time))
-                search = Search(kept.at.copy(), kept.covariance, kept.precisions_covariance, *times, kept.bound)
+                shorter, noise_shorter = min(search.time - 2, -2.0), min(search.precisions_time - 2, -2.0)
+                search = Search(kept.at.copy(), kept.covariance, kept.precisions_covariance, shorter, noise_shorter, kept.bound)
             trace.append(kept.bound)
             still = np.abs(moved).sum() < SMALL * np.abs((search.at - start)[means]).sum()
             if (still or not len(means)) and np.abs(search.at[noise] - before).sum() < SMALL:

@@ -44,6 +44,11 @@ class MotionPlan:
     def engine(self) -> str:
         return self.block.motion.scheme
 
+    @property
+    def bound_name(self) -> str:
+        """What `elbo` is called: where samples count once for each window that they are in, it bounds no evidence."""
+        return "bound on the log evidence" if self.engine == "smooth" else "minus the free energy"
+
     @cached_property
     def latent(self) -> tuple[str, ...]:
         """The random variables outside of the block that are not wholly given."""

@@ -45,7 +45,8 @@ def _account(posterior: Posterior) -> str:
         draws = f"{posterior.chains} chains of {posterior.iterations // posterior.chains} draws"
         told = draws if posterior.converged else click.style(f"NOT CONVERGED: {draws} that do not agree", fg="yellow")
         return " · ".join([quality, posterior.engine, told, _seconds(posterior.seconds)])
-    evidence = "log evidence" if posterior.log_evidence is not None else "bound on the log evidence"
+    bound = getattr(posterior.plan, "bound_name", "bound on the log evidence")
+    evidence = "log evidence" if posterior.log_evidence is not None else bound
     parts = [quality, posterior.engine, ended, f"{evidence} {number(posterior.elbo, digits=7)} nats", _seconds(posterior.seconds)]
     if posterior.told_khat is not None:
         parts.insert(4, f"k-hat {posterior.told_khat:.2f}")

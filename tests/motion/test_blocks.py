@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import ppl
+from ppl.api import run_tests
 
 PAIR = """
 model pair:
@@ -87,7 +90,14 @@ def test_a_prediction_is_taylors_with_an_error_that_grows(posterior: ppl.Posteri
     assert spreads[0] == pytest.approx(parts[0].sd[0, -1], rel=0.1) and spreads[0] < spreads[1] < spreads[2]
 
 
-def test_a_posterior_is_kept_in_a_file(posterior: ppl.Posterior, tmp_path) -> None:
+def test_a_test_speaks_of_derivatives(tmp_path: Path) -> None:
+    file = tmp_path / "falling.aim"
+    line = 'test "it slows down":\n    fit single to y = [2, 1.6, 1.3, 1, 0.9], u = [0, 0, 0, 0, 0]\n    expect mean(x[2]) > 0.5\n    expect mean(x'
+    file.write_text(f"{SINGLE}\n{line}'[2]) < 0\n")
+    assert [result.messages for result in run_tests(file)] == [[]]
+
+
+def test_a_posterior_is_kept_in_a_file(posterior: ppl.Posterior, tmp_path: Path) -> None:
     back = ppl.open_posterior(posterior.save(tmp_path / "pair.posterior"))
     assert back["x'"].mean == pytest.approx(posterior["x'"].mean)
 
