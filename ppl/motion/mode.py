@@ -23,6 +23,8 @@ from ppl.motion.residuals import LOG_2PI, Noise, Residuals
 from ppl.motion.starts import Start, start_of
 from ppl.motion.states import States
 
+UNDETERMINED = 1e-7  # the root of the curvature of a direction, relative to its coordinates, below which nothing is said of it
+
 
 @dataclass(frozen=True, eq=False)
 class Mode:
@@ -136,9 +138,12 @@ class Mode:
 
 def _laplace(found: Optimum, free: Any, constant: Any) -> States:
     """∫ exp(-½ |e|²) ≈ exp(-cost) (2π)^(n/2) |C|^½."""
-    lower = jnp.linalg.cholesky(found.curvature)
+    scale = jnp.sqrt(jnp.maximum(jnp.diagonal(found.curvature), 1e-300))
+    scaled = jnp.linalg.cholesky(found.curvature / scale[:, None] / scale)
+    lower = scaled * scale[:, None]
     covariance = jax.scipy.linalg.cho_solve((lower, True), jnp.eye(len(free))) * free[:, None] * free
     bound = constant - found.cost + 0.5 * free.sum() * LOG_2PI - jnp.log(jnp.diagonal(lower)).sum()
+    bound = jnp.where(jnp.diagonal(scaled).min() > UNDETERMINED, bound, jnp.nan)
     return States(found.at, covariance, bound, found.settled & jnp.isfinite(bound))
 
 

@@ -148,6 +148,12 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
             if state in states and order > max(least, 0):
                 hint = "write scheme = mode, where all derivatives are beside each other"
                 found.append(Diagnostic("AIM0713", f"`{name}` is not followed by `smooth` where this statement is evaluated", s.span, hint))
+    causes = [s for s in block.motion.part.statements if s.variable in states and s.order == 0]
+    for k, s in enumerate(causes):
+        for later in causes[k:]:
+            if later.variable in variables_in(s):
+                text = f"the cause `{s.variable}` reads `{later.variable}`, whose prior does not stand above it"
+                found.append(Diagnostic("AIM0713", text, s.span, "write the prior of the higher level first, or scheme = mode"))
     count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(x.size for x in block.lines if x.role != "sensor")
     if count > MOST_UNKNOWNS:
         text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
@@ -176,6 +182,9 @@ def _check_data(block: MotionBlock) -> None:
         text = "nothing that the block senses is given: there is nothing to infer its states from"
         names = " or ".join(sensors) if sensors else "a sensor: y ~ Normal(…)"
         wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}"))
+    if motion.scheme == "flow" and block.options.order_observed < block.options.order:
+        text = "the flow takes data with as many derivatives as states have"
+        wrong.append(Diagnostic("AIM0713", text, motion.span, "leave `order_observed` out, or write scheme = mode"))
     if motion.scheme == "flow":
         for name in sensors:
             if name in observed and not np.isfinite(block.by_series(name)).all():

@@ -99,6 +99,8 @@ class Smooth:
 
     def step(self, states: Any, now: Any, then: Any, member: Any, outside: Outside) -> Any:
         """The states one bin later; `now` and `then` hold noise, inputs and time at the two bins."""
+        if not states:
+            return states
         dt, order = self.block.options.dt, self.block.options.order
         bend = 1.0 if self.block.options.smoothness else 0.0
         rates = jax.tree.map(lambda a, b: bend * (b - a) / dt, now, then)

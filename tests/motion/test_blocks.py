@@ -9,6 +9,7 @@ import pytest
 
 import ppl
 from ppl.api import run_tests
+from tests.reference.linear_motion import correlation, log_normal
 
 PAIR = """
 model pair:
@@ -88,6 +89,32 @@ def test_a_prediction_is_taylors_with_an_error_that_grows(posterior: ppl.Posteri
         assert drawn.mean() == pytest.approx(mean, abs=5 * drawn.std() / np.sqrt(4000))
     spreads = ahead[:, 0, 29:].std(axis=0)
     assert spreads[0] == pytest.approx(parts[0].sd[0, -1], rel=0.1) and spreads[0] < spreads[1] < spreads[2]
+
+
+def test_a_cause_alone_is_its_smooth_prior_and_its_data() -> None:
+    """No equation of motion: a Gaussian process with the autocorrelation of the noise, seen through noise of the same kind."""
+    text = """
+model level(m = 1):
+    generalized t in T (smoothness = 0.7, scheme = smooth):
+        state v: real
+        v ~ Normal(m, precision = 4)
+        y ~ Normal(v, precision = 16)
+"""
+    posterior = ppl.parse(text).fit(y=INPUT)
+    rough = correlation(30, 0.7)
+    assert posterior.log_evidence == pytest.approx(log_normal(INPUT, np.ones(30), rough * (1 / 4 + 1 / 16)), abs=1e-6)
+    assert posterior["v"].mean == pytest.approx(1 + (INPUT - 1) * (1 / 4) / (1 / 4 + 1 / 16), abs=1e-6)
+    with pytest.raises(ppl.AimError, match="whose prior does not stand above it"):
+        below = text.replace("        y ~", "        state w: real\n        w ~ Normal(0, precision = 1)\n        y ~").replace(
+            "Normal(m,", "Normal(w,"
+        )
+        ppl.parse(below).fit(y=INPUT)
+
+
+def test_a_state_that_nothing_determines_is_told() -> None:
+    text = SINGLE.replace("        y ~", "        state z: real\n        z' ~ Normal(-z, precision = 4)\n        y ~")
+    posterior = ppl.parse(text).fit(u=INPUT, y=INPUT)
+    assert posterior.status == "not finite" and "nothing determines some of `x`, `z`" in posterior.warnings[0]
 
 
 def test_a_test_speaks_of_derivatives(tmp_path: Path) -> None:
