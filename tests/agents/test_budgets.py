@@ -132,7 +132,7 @@ def test_the_table_of_a_run_tells_what_the_taken_actions_are_worth() -> None:
 
     trace = ppl.parse(ALLOCATION).run(steps=1, r=R)
     plan = trace.plan(0)
-    taken = plan.policies.index([plan.action])
+    taken = plan.policies.index([{f"give[{i}]": level for i, level in enumerate(plan.action["give"])}])
     shown = float(dict(zip(*step_table(trace), strict=True))["expected free energy"].replace("−", "-"))
     assert plan.G[taken] > plan.G.min() + 1e-3
     assert shown == pytest.approx(plan.G[taken], rel=1e-3)
