@@ -13,6 +13,7 @@ sys.path[:0] = [str(FOLDER.parent), str(FOLDER)]
 import pages_from_code  # noqa: E402  beside this file
 
 import ppl  # noqa: E402
+from ppl.tools.pygments_lexer import AimLexer  # noqa: E402
 
 project = "aim-ppl"
 release = version = ppl.__version__
@@ -44,20 +45,8 @@ def without_constructor(app: Sphinx, what: str, *of_it: object) -> tuple[str, No
     return ("", None) if what == "class" else None
 
 
-def lexer(app: Sphinx) -> None:
-    """Programs are coloured where the lexer comes along, and shown plainly where not."""
-    from pygments.lexers import find_lexer_class_by_name
-    from pygments.lexers.special import TextLexer
-    from pygments.util import ClassNotFound
-
-    try:
-        find_lexer_class_by_name("aim")
-    except ClassNotFound:
-        app.add_lexer("aim", TextLexer)
-
-
 def setup(app: Sphinx) -> None:
     app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", plain_docstring)
     app.connect("autodoc-process-signature", without_constructor)
-    lexer(app)
+    app.add_lexer("aim", AimLexer)
