@@ -87,7 +87,7 @@ def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, a
         apart = len(blocks) > 1 and any(d.code == "AIM0721" for d in refusal.diagnostics)
         branched = None if asked in ("vmp", "gibbs") or (apart and asked != "exact") else _branch_plan(bound, asked)
         formed = approximation is not None and bool(approximation.forms or approximation.amortised)
-        if branched is None and asked is None and len(blocks) == 1 and not formed:
+        if branched is None and asked is None and len(blocks) < 2 and not formed:
             branched = _node_plan(bound)
         if branched is None:
             raise AimError(_refused(list(refusal.diagnostics), asked)) from None

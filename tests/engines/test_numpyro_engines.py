@@ -50,10 +50,15 @@ def test_a_bound_by_svi_is_close_to_the_evidence() -> None:
 
 
 def test_a_model_without_messages_is_sampled_and_the_plan_says_why() -> None:
-    text = "model m:\n    for n in N: y[n] ~ Gamma(shape, rate = 2)\n".replace("model m:\n", "model m:\n    shape ~ Gamma(2, rate = 1)\n")
+    text = """
+model m:
+    shape ~ Gamma(2, rate = 1)
+    rate ~ Gamma(2, rate = 1)
+    for n in N: y[n] ~ Gamma(shape, rate = rate * shape + 1)
+"""
     plan = ppl.parse(text).explain(y=[1.0, 2.0])
     assert plan.engine == "nuts"
-    assert "line 3, `for n in N: y[n] ~ Gamma(shape, rate = 2)`" in str(plan)
+    assert "line 5, `for n in N: y[n] ~ Gamma(shape, rate = rate * shape + 1)`" in str(plan)
 
 
 def integral(log_density: Any, grid: np.ndarray) -> tuple[float, float, float]:
