@@ -6,7 +6,7 @@ models, and only the expected relevance goes from the one to the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -102,8 +102,9 @@ def refuse_other_agents(agent: Model) -> None:
 
 def _by_patch(plan: Any, patches: int) -> tuple[np.ndarray, np.ndarray]:
     """The probabilities of the levels of each patch, and the level that the plan in whole tokens gives it."""
-    first: Mapping[str, np.ndarray] = plan.first
-    action = plan.action
-    names = list(first)
-    assert len(names) == patches
-    return np.stack([np.asarray(first[n], float) for n in names]), np.array([int(action[n]) for n in names])
+    probabilities = np.concatenate([np.atleast_2d(p) for p in plan.first.values()])
+    chosen = np.concatenate([np.atleast_1d(level) for level in plan.action.values()]).astype(int)
+    if len(chosen) != patches:
+        text = f"the agent has {len(chosen)} actions, and the image {patches} patches: one action a patch is needed"
+        raise AimError([Diagnostic("AIM0416", text)])
+    return probabilities, chosen

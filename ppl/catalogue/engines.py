@@ -65,6 +65,7 @@ _TABLE = (
             EngineOption("restarts", 1, _COUNT, "starts, of which the one with the best bound is kept"),
             EngineOption("damping", 0.0, "0 or more, and less than 1", "share of the old value that an update keeps"),
             EngineOption("expansion", True, "true or false", "changes of variables that no likelihood sees, by which it converges faster"),
+            EngineOption("extrapolation", False, "true or false", "long steps where sweeps creep, kept where the bound rises"),
         ),
     ),
     Engine(

@@ -21,6 +21,7 @@ from ppl.catalogue.engines import ENGINES
 from ppl.compiler.discrete_chains import DiscreteChain
 from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
+from ppl.engines.extrapolation import EVERY, extrapolated, natural_of
 from ppl.engines.starts import checked_start, starting_points
 
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
@@ -77,7 +78,8 @@ def run_vmp(
     compile_seconds = run_seconds = 0.0
     for place in range(program.routes):
         clock = time.perf_counter()
-        begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1)
+        far = bool(options.get("extrapolation", False)) and not plan.exact
+        begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1, far=far)
         compiled = time.perf_counter()
         carry = begin(program.data, stacked)
         carry, messages = _looped(sweeps, program.data, carry, limit, (small, still), progress)
@@ -109,23 +111,27 @@ _COMPILED: dict[Any, tuple[Any, Any]] = {}
 REMEMBERED = 64  # programs that are kept compiled in this process
 
 
-def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
+def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool) -> tuple[Any, Any]:
     """The compiled functions, remembered: another fit of the same shapes does not compile again."""
-    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, several)
+    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, several, far)
     if key not in _COMPILED:
         if len(_COMPILED) >= REMEMBERED:
             del _COMPILED[next(iter(_COMPILED))]
-        _COMPILED[key] = _compiled(program.skeleton, place, labels, limit, several=several)
+        _COMPILED[key] = _compiled(program.skeleton, place, labels, limit, several=several, far=far)
     return _COMPILED[key]
 
 
-def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool) -> tuple[Any, Any]:
-    """The compiled start, right by itself, and the loop by one route; for one start or for several side by side."""
+def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool) -> tuple[Any, Any]:
+    """The compiled start, right by itself, and the loop by one route; for one start or for several side by side. `far` is for long steps
+    between sweeps."""
     routed = program.routed(place)
 
     def begin(data: Data, given: dict[str, Any]) -> dict[str, Any]:
+        state = program.start(data, given)
+        past = {"before": natural_of(program, state), "first": natural_of(program, state)} if far else {}
         return {
-            "state": program.start(data, given),
+            **past,
+            "state": state,
             "bound": np.asarray(-np.inf, program.dtype),
             "trace": np.full((limit,), np.nan, program.dtype),
             "iterations": np.asarray(0),
@@ -133,12 +139,24 @@ def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, 
         }
 
     def once(data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
-        state = routed.sweep(carry["state"], data, messages)
+        from_where, past, due = carry["state"], {}, np.asarray(False)
+        if far:
+            due = (carry["iterations"] % EVERY == 0) & (carry["iterations"] > EVERY)
+            from_where = jax.lax.cond(
+                due, lambda c: extrapolated(routed, c["state"], c["before"], c["first"], data, messages), lambda c: c["state"], carry
+            )
+            past = {"before": natural_of(routed, carry["state"]), "first": carry["before"]}
+        state = routed.sweep(from_where, data, messages)
         moved = routed.movement(state, carry["state"])
         state = routed.expanded(state, data)
         bound = routed.bound(state, data, messages)
+        if far:  # a long step that does not raise the bound is taken back
+            lost = due & ~(bound >= carry["bound"])
+            state, bound = jax.tree.map(lambda old, new: jnp.where(lost, old, new), (carry["state"], carry["bound"]), (state, bound))
+            moved = jnp.where(lost, jnp.inf, moved)
         flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
         return {
+            **past,
             "state": state,
             "bound": bound,
             "trace": carry["trace"].at[carry["iterations"]].set(bound),
