@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 Columns = dict[str, np.ndarray]
@@ -63,4 +65,93 @@ def bath() -> Columns:
     return {"reading": np.round(level + 0.5 * random.standard_normal(120), 1), "heater": np.array(["off", "on"])[heating]}
 
 
-TABLES = {"casino.csv": casino, "ship.csv": ship, "ratings.csv": ratings, "picture.csv": picture, "bath.csv": bath}
+# ------------------------------------------------------------------ things that move
+Rates = Callable[[float, np.ndarray, np.ndarray], np.ndarray]
+
+
+def smooth(random: np.random.Generator, *shape: int) -> np.ndarray:
+    """Unit noise along the first axis with the autocorrelation exp(-h²) over the bins, which is that of a smoothness of 1/2."""
+    lags = np.arange(shape[0])[:, None] - np.arange(shape[0])
+    return np.linalg.cholesky(np.exp(-(lags**2.0)) + 1e-12 * np.eye(shape[0])) @ random.standard_normal(shape)
+
+
+def moved(rates: Rates, start: list[float], push: np.ndarray, dt: float, fine: int = 50) -> np.ndarray:
+    """What follows `rates(time, state, push)`, a push running straight from bin to bin: midpoint steps, `fine` a bin."""
+    found, now, step = [np.array(start)], np.array(start), dt / fine
+    for t in range(len(push) - 1):
+        for k in range(fine):
+            begun, half = push[t] + (push[t + 1] - push[t]) * k / fine, (push[t + 1] - push[t]) / (2 * fine)
+            time = t * dt + k * step
+            middle = now + rates(time, now, begun) * step / 2
+            now = now + rates(time + step / 2, middle, begun + half) * step
+        found.append(now)
+    return np.stack(found)
+
+
+def spring() -> Columns:
+    """Eight seconds of a spring of stiffness 4 that is pushed about and seen through a shaky sensor."""
+    random = np.random.default_rng(1660)
+    push = smooth(random, 80) / 4
+    x = moved(lambda t, x, w: np.array([x[1], -4 * x[0] - 0.2 * x[1] + w]), [1.0, 0.0], push, 0.1)[:, 0]
+    return {"y": np.round(x + smooth(random, 80) / 8, 3), "x": np.round(x, 4)}
+
+
+def convolution() -> Columns:
+    """Four sensors of two states that a bump has moved, as in SPM's `DEM_demo_convolution`."""
+    random = np.random.default_rng(2008)
+    turn, see = np.array([[-0.25, 1], [-0.5, -0.25]]), np.array([[0.125, a] for a in (0.1633, 0.0676, -0.0676, -0.1633)])
+    push = smooth(random, 32, 2) / np.exp(4)
+    x = moved(lambda t, x, w: turn @ x + [np.exp(-((t - 12) ** 2) / 4), 0] + w, [0.0, 0.0], push, 1.0)
+    y = np.round(x @ see.T + smooth(random, 32, 4) / np.exp(4), 4)
+    bump = np.exp(-((np.arange(32.0) - 12) ** 2) / 4)
+    columns = {f"y[{k}]": y[:, k] for k in range(4)} | {f"x[{k}]": np.round(x[:, k], 4) for k in range(2)}
+    return columns | {"v": np.round(bump, 4)}
+
+
+def wells() -> Columns:
+    """A ball that a slow swing drives from one well to the other and back."""
+    random = np.random.default_rng(1918)
+    rates = lambda t, x, w: (16 * x / (1 + x**2) - x / 2 + 2 * (8 * np.sin(np.pi * t / 16) + w)) / 8  # noqa: E731
+    x = moved(rates, [1.0], np.zeros((96, 1)), 1.0)[:, 0]
+    drive = np.round(8 * np.sin(np.pi * np.arange(96) / 16), 4)
+    return {"y": np.round(x + smooth(random, 96) / 4, 3), "x": np.round(x, 4), "v": drive}
+
+
+def butterfly() -> Columns:
+    """Lorenz's equations, of which the sum of the states is seen."""
+    random = np.random.default_rng(1963)
+
+    def rates(t: float, x: np.ndarray, w: np.ndarray) -> np.ndarray:
+        return np.array([10 * (x[1] - x[0]), x[0] * (28 - x[2]) - x[1], x[0] * x[1] - 8 / 3 * x[2]]) + w
+
+    x = moved(rates, [0.9, 0.8, 30.0], smooth(random, 100, 3) * 0.1, 0.03)
+    seen = x.sum(1) + smooth(random, 100)
+    return {"y": np.round(seen, 2)} | {f"x[{k}]": np.round(x[:, k], 3) for k in range(3)}
+
+
+def drift() -> Columns:
+    """Three levels: what drifts moves what swings, which moves what is seen."""
+    random = np.random.default_rng(2005)
+    push = smooth(random, 96, 4) * [0.1, 0.25, 0.05, 0.05]
+
+    def rates(t: float, s: np.ndarray, w: np.ndarray) -> np.ndarray:
+        top, middle, x = s[0], s[1], s[2:]
+        return np.array([-top / 24 + w[0], (top - middle) / 3 + w[1], x[1] + middle + w[2], -x[0] - x[1] + w[3]])
+
+    s = moved(rates, [1.0, 0.0, 0.0, 0.0], push, 1.0)
+    y = np.round(s[:, 2] + smooth(random, 96) / 16, 3)
+    return {"y": y} | {name: np.round(s[:, k], 4) for k, name in enumerate(("top", "middle"))}
+
+
+TABLES = {
+    "casino.csv": casino,
+    "ship.csv": ship,
+    "ratings.csv": ratings,
+    "picture.csv": picture,
+    "bath.csv": bath,
+    "oscillator.csv": spring,
+    "convolution.csv": convolution,
+    "double_well.csv": wells,
+    "lorenz.csv": butterfly,
+    "drift.csv": drift,
+}
