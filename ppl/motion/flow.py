@@ -4,7 +4,8 @@ The unknowns follow the gradient of the free energy in a frame that moves with t
 `Δu = (exp(J) - 1) J⁻¹ u̇` is taken, in which data and inputs move as their derivatives say. The belief told at a bin is the one that the
 flow brings there, before it follows the sample. Kept as SPM has them: derivatives above the first are of the equations linearised at the
 present state; all errors have `order + 1` rows, and the last of an equation of motion is put to 0 while its slope is not; unknowns whose
-noise has a precision of e^16 or more have no covariance and leave the free energy; noise is never rougher than a smoothness of e^-8.
+noise has a precision of e^16 or more have no covariance and leave the free energy; noise is never rougher than a smoothness of e^-8; what
+is inverted to a covariance has as much added to its diagonal as the largest of its rows is rounded by.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ppl.semantics.walking import variables_in
 
 PRECISE = float(np.exp(16))
 ROUGHEST = float(np.exp(-8))
+LEAST = float(np.exp(-32))
 
 
 @jax.tree_util.register_dataclass
@@ -165,7 +167,7 @@ class Flow:
             errors, slopes, slopes_known = self.errors(u, known, member, outside)
             weighted = slopes.T @ precision
             curvature = weighted @ slopes
-            covariance = jnp.linalg.inv(curvature + len(u) * jnp.finfo(u.dtype).eps * jnp.eye(len(u)))
+            covariance = inverse(curvature + len(u) * jnp.finfo(u.dtype).eps * jnp.eye(len(u)))
             gradient, more = (0.0, 0.0) if pull is None else pull(u, known, member, precision)
             jacobian = jnp.concatenate([-curvature - more, -weighted @ slopes_known], axis=1)
             moved = self._moved(u, known, -weighted @ errors - gradient, jacobian)
@@ -203,6 +205,14 @@ class Flow:
         data = sum(line.size for line in self.block.lines if line.role == "sensor") * self.count
         entropy = jnp.linalg.slogdet(step.covariance + jnp.diag(1.0 - free))[1].sum()
         return -0.5 * squares - 0.5 * data * LOG_2PI * bins + 0.5 * jnp.linalg.slogdet(kept)[1] * bins + 0.5 * entropy
+
+
+def inverse(matrix: Any) -> Any:
+    """SPM's, of the last two axes. What it adds counts where some errors are as precise as e^16: of order 6 and precision 2, the sixth
+    derivative of others loses 6 % of its variance."""
+    size = matrix.shape[-1]
+    rounding = jnp.spacing(jnp.abs(matrix).sum(axis=-1).max(axis=-1, initial=0.0)) * size
+    return jnp.linalg.inv(matrix + jnp.maximum(rounding, LEAST)[..., None, None] * jnp.eye(size))
 
 
 def _rows(values: Any, count: int) -> Any:

@@ -3,7 +3,7 @@
 A sweep takes the flow over the whole record, then log-precisions by Newton's steps of at most 2, then parameters by one step of a gradient
 flow whose time is shortened where the free energy has fallen; a sweep that lets it fall is taken back. Kept as SPM has them: the flow
 feels the uncertainty of the parameters through second derivatives; the free energy counts precisions as they were before the last of
-their steps; the time of a step is told in units of the curvature, unless that is diagonal.
+their steps; the time of a step is told in units of the curvature, but where that is diagonal, not in those of what is below 0.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.motion.exponential import exponential
-from ppl.motion.flow import Flow
+from ppl.motion.flow import Flow, inverse
 from ppl.motion.parameters import Parameters
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.states import States
@@ -27,6 +26,8 @@ from ppl.source.diagnostics import AimError, Diagnostic
 SWEEPS, PRECISION_STEPS = 8, 8
 SMALL = float(np.exp(-4))
 LONGEST = 4.0
+FLAT = 1e-16
+LARGEST = 300.0  # exponent
 
 
 @dataclass
@@ -123,12 +124,14 @@ class FlowLearning:
 
     @cached_property
     def noise(self) -> Any:
-        """The precisions of each series, and their slopes in the coordinates of precisions."""
+        """The precisions of each series, with their slopes and bends in the coordinates of precisions, of which it is a function."""
+        rest = jnp.asarray(self.parameters.start)
 
         def at(coordinates: Any) -> Any:
-            return jax.vmap(lambda member: self.flow.precision(self.outside(coordinates), member))(self.flow.block.members)
+            outside = self.outside(rest.at[self.in_noise].set(coordinates))
+            return jax.vmap(lambda member: self.flow.precision(outside, member))(self.flow.block.members)
 
-        return jax.jit(lambda c: (at(c), jax.jacfwd(at)(c)))
+        return jax.jit(lambda c: (at(c), jax.jacfwd(at)(c), jax.jacfwd(jax.jacfwd(at))(c)))
 
     # ------------------------------------------------------------ steps
     def fit(self, sweeps: int | None) -> tuple[States, np.ndarray, np.ndarray, np.ndarray, bool]:
@@ -142,9 +145,10 @@ class FlowLearning:
             steps, sums = jax.tree.map(np.asarray, self.program(jnp.asarray(search.at), jnp.asarray(search.covariance)))
             before = search.at[noise].copy()
             search, counted, deviation = self._precisions(search, sums, prior, start, precision_steps)
-            search.covariance = np.linalg.inv(sums["information"] + prior[np.ix_(means, means)])
+            change = np.abs(search.at[noise] - before).sum()
+            search.covariance = np.asarray(inverse(sums["information"] + prior[np.ix_(means, means)]))
             bound = self._bound(search, sums, counted, prior, start, deviation)
-            if bound > kept.bound or count < 2:
+            if bound > kept.bound or not count:
                 search.bound = bound
                 search.time, search.precisions_time = (min(t + 0.5, LONGEST) for t in (search.time, search.precisions_time))
                 kept = Search(search.at.copy(), search.covariance, search.precisions_covariance, search.time, search.precisions_time, bound)
@@ -157,7 +161,7 @@ class FlowLearning:
                 search = Search(kept.at.copy(), kept.covariance, kept.precisions_covariance, shorter, noise_shorter, kept.bound)
             trace.append(kept.bound)
             still = np.abs(moved).sum() < SMALL * np.abs((search.at - start)[means]).sum()
-            if (still or not len(means)) and np.abs(search.at[noise] - before).sum() < SMALL:
+            if (still or not len(means)) and change < SMALL:
                 break
             if search.time < -8:
                 break
@@ -171,20 +175,23 @@ class FlowLearning:
     def _precisions(
         self, search: Search, sums: Mapping[str, Any], prior: np.ndarray, start: np.ndarray, steps: int
     ) -> tuple[Search, np.ndarray, np.ndarray]:
-        """Newton's steps in the log-precisions; also the precisions and deviations that the free energy counts."""
+        """Newton's steps in the log-precisions; also the precisions and deviations that the free energy counts. The covariance is of the
+        whole curvature at a top, and elsewhere of that which the noise is expected to have."""
         noise, bins = self.in_noise, self.flow.block.bins
-        own, counted, deviation = prior[np.ix_(noise, noise)], np.asarray(self.noise(jnp.asarray(search.at))[0]), np.zeros(len(noise))
+        own, counted, deviation = prior[np.ix_(noise, noise)], np.asarray(self.noise(search.at[noise])[0]), np.zeros(len(noise))
         for _ in range(steps if len(noise) else 0):
-            counted, slopes = (np.asarray(a) for a in self.noise(jnp.asarray(search.at)))
-            slopes, inverse = slopes[..., noise], np.linalg.inv(counted)
+            counted, slopes, bends = (np.asarray(a) for a in self.noise(search.at[noise]))
+            covariance = np.asarray(inverse(counted))
             deviation = (search.at - start)[noise]
-            rest = sums["squares"] + sums["spread"] - inverse * bins
+            rest = sums["squares"] + sums["spread"] - covariance * bins
             gradient = -0.5 * np.einsum("sefi,sfe->i", slopes, rest) - own @ deviation
-            scaled = np.einsum("sefi,sfg->segi", slopes, inverse)
-            bend = -0.5 * bins * np.einsum("segi,sgej->ij", scaled, scaled) - own
+            scaled = np.einsum("sefi,sfg->segi", slopes, covariance)
+            information = 0.5 * bins * np.einsum("segi,sgej->ij", scaled, scaled) + own
+            bend = -0.5 * np.einsum("sefij,sfe->ij", bends, rest) - information
             move = np.clip(_step(bend, gradient, search.precisions_time), -2.0, 2.0)
             search.at[noise] += move
-            search.precisions_covariance = -np.linalg.inv(bend)
+            at_a_top = np.linalg.eigvalsh(bend)[-1] < 0
+            search.precisions_covariance = np.asarray(inverse(-bend if at_a_top else information))
             if gradient @ move < SMALL or np.abs(move).sum() < SMALL:
                 break
         return search, counted, deviation
@@ -212,11 +219,12 @@ class FlowLearning:
 
 
 def _step(bend: np.ndarray, gradient: np.ndarray, time: float) -> np.ndarray:
-    """(exp(t J) - 1) J⁻¹ f with t = exp(time) over the geometric mean of |J|'s eigenvalues, which a diagonal J is not divided by."""
+    """(exp(t J) - 1) J⁻¹ f with t = exp(time) over the geometric mean of |J|'s eigenvalues; of a diagonal J those below 0 count as 1."""
     if not len(gradient):
         return gradient
-    size = 0.0 if np.count_nonzero(bend - np.diag(np.diagonal(bend))) == 0 else np.linalg.slogdet(bend)[1] / len(gradient)
-    t = np.exp(time - size)
-    whole = np.zeros((len(gradient) + 1,) * 2)
-    whole[1:, 0], whole[1:, 1:] = t * gradient, t * bend
-    return np.asarray(exponential(jnp.asarray(whole)))[1:, 0]
+    rates, axes = np.linalg.eigh(bend)
+    sizes = np.abs(rates) if np.count_nonzero(bend - np.diag(np.diagonal(bend))) else rates
+    t = np.exp(time - np.log(sizes[sizes > FLAT]).sum() / len(rates))
+    flat = np.abs(rates) <= FLAT
+    grown = np.where(flat, t, np.expm1(np.minimum(t * rates, LARGEST)) / np.where(flat, 1.0, rates))
+    return axes @ (grown * (axes.T @ gradient))
