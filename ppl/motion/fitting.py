@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from ppl.engines.precision import with_precision
 from ppl.engines.vmp import Progress
 from ppl.graph.bound import BoundModel
 from ppl.motion import mode, smooth
+from ppl.motion.acting import act
 from ppl.motion.block import Outside
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
@@ -56,8 +58,11 @@ def fit_motion(
     """The posterior of a model with a generalized block; `iterations` limits the sweeps over parameters and precisions."""
     use_compilation_cache()
     precision = checked_options(dtype, iterations, tolerance, restarts)
+    acted: Mapping[str, np.ndarray] = {}
+    if plan.process is not None:
+        plan, acted = with_precision(precision, act)(plan, seed)
     outcome = with_precision(precision, _outcome)(plan, iterations, tolerance)
-    report = MotionReport(plan, outcome.states.mean, outcome.states.covariance, outcome.learnt, seed)
+    report = MotionReport(plan, outcome.states.mean, outcome.states.covariance, outcome.learnt, seed, acted)
     finite = bool(np.isfinite(outcome.trace).all())
     return Posterior(
         model=plan.bound.model.name,

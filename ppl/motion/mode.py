@@ -51,7 +51,7 @@ class Mode:
             start = start_of(self.block, outside, member)
             bins = self._bins(data, mask)
             if self.linear:
-                return jax.vmap(lambda one: self._bin(one, jnp.zeros(self.block.width), member, noise, start, outside))(bins)
+                return jax.vmap(lambda one: self.belief_at(one, jnp.zeros(self.block.width), member, noise, start, outside))(bins)
             return self._along(bins, member, noise, start, outside)
 
         return jax.vmap(of_series)(moments.data, moments.member, masks)
@@ -63,33 +63,33 @@ class Mode:
 
     def _along(self, bins: Any, member: Any, noise: Noise, start: Start, outside: Outside) -> States:
         def one(before: Any, bin: Any) -> tuple[Any, States]:
-            found = self._bin(bin, before, member, noise, start, outside)
+            found = self.belief_at(bin, before, member, noise, start, outside)
             return self.shift @ found.mean, found
 
         return jax.lax.scan(one, start.guess, bins)[1]
 
-    def _bin(self, bin: Any, guess: Any, member: Any, noise: Noise, start: Start, outside: Outside) -> States:
-        moment = Moment(bin["data"], bin["inputs"], bin["time"], member)
+    def belief_at(self, bin: Any, guess: Any, member: Any, noise: Noise, start: Start, outside: Outside) -> States:
+        """The belief at one bin of a series, searched from a guess."""
         first = bin["time"] == 0
-
-        def errors(u: Any) -> Any:
-            whitened = self.residuals(u, moment, noise, outside, bin["mask"], bin["expansion"])
-            return jnp.concatenate([whitened, start.errors(u) * first])
-
+        errors = lambda u: self.errors_at(u, bin, member, noise, start, outside)  # noqa: E731
         free = 1.0 - start.pinned * first
         guess = jnp.where(free == 1.0, guess, start.guess)
         found = solve_linear(errors, guess, free) if self.linear else solve(errors, guess, free)
         constant = self.residuals.log_normaliser(noise, bin["mask"], bin["expansion"]) + start.log_normaliser * first
         return _laplace(found, free, constant)
 
+    def errors_at(self, u: Any, bin: Any, member: Any, noise: Noise, start: Start, outside: Outside) -> Any:
+        """Whitened, those of the start at the end (0 after the first bin)."""
+        moment = Moment(bin["data"], bin["inputs"], bin["time"], member)
+        whitened = self.residuals(u, moment, noise, outside, bin["mask"], bin["expansion"])
+        return jnp.concatenate([whitened, start.errors(u) * (bin["time"] == 0)])
+
     # ------------------------------------------------------------ all bins at once, at given unknowns
     def errors(self, u: Any, outside: Outside) -> Any:
         """(series, T, errors): whitened, those of the start at the end (0 after the first bin)."""
 
         def at(u: Any, bin: Any, member: Any, noise: Noise, start: Start) -> Any:
-            moment = Moment(bin["data"], bin["inputs"], bin["time"], member)
-            whitened = self.residuals(u, moment, noise, outside, bin["mask"], bin["expansion"])
-            return jnp.concatenate([whitened, start.errors(u) * (bin["time"] == 0)])
+            return self.errors_at(u, bin, member, noise, start, outside)
 
         return self._everywhere(at, outside, u)
 

@@ -12,6 +12,7 @@ from ppl.graph.references import statement_uses
 from ppl.graph.supports import computed
 from ppl.motion.block import Line, MotionBlock
 from ppl.motion.options import options_of
+from ppl.motion.process import Process, process_of, with_world
 from ppl.semantics import typed
 from ppl.semantics.typed import Approximation
 from ppl.semantics.walking import variables_in
@@ -35,6 +36,7 @@ class MotionPlan:
     prior: BoundModel = field(repr=False)
     after: tuple[typed.DeterministicStatement, ...] = ()
     exact: bool = False
+    process: Process | None = None  # the world, where what is sensed comes of it
 
     @property
     def source(self) -> BoundModel:
@@ -71,6 +73,8 @@ class MotionPlan:
         lines += [f"    {_unknown(x.name, x.count - 1, x.is_cause)}" for x in block.unknowns]
         lines += [f"    {_line(line)}" for line in block.lines]
         lines += [f"    {name}: learnt with the states, Laplace" for name in self.latent]
+        if self.process is not None:
+            lines += ["    the world goes on beside the belief:", *(f"    {line}" for line in self.process.account)]
         return "\n".join(lines)
 
 
@@ -101,7 +105,28 @@ def plan_motion(bound: BoundModel, *, approximation: Approximation | None = None
     known = known_of(prior)
     block = MotionBlock(bound, motion, options_of(motion, bound.sizes, known), known)
     _check_data(block)
-    return MotionPlan(bound, block, prior, after)
+    plan = MotionPlan(bound, block, prior, after)
+    return plan if motion.world is None or _senses(block) else _in_world(plan)
+
+
+def _in_world(plan: MotionPlan) -> MotionPlan:
+    """Nothing is given that is sensed: it comes of the world."""
+    motion, wrong = plan.block.motion, []
+    if motion.scheme != "mode":
+        text = f"what is sensed comes of the world bin by bin, which `{motion.scheme}` does not follow"
+        wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode"))
+    for name in plan.latent:
+        text = f"`{name}` is not known, and a model that acts knows its parameters"
+        wrong.append(Diagnostic("AIM0713", text, plan.bound.model.variables[name].span, f"give {name} = …"))
+    if wrong:
+        raise AimError(wrong)
+    bound = with_world(plan.bound)
+    block = replace(plan.block, bound=bound)
+    return replace(plan, bound=bound, block=block, process=process_of(bound, block.options, block.known))
+
+
+def _senses(block: MotionBlock) -> bool:
+    return any(line.name in block.bound.observed for line in block.lines if line.role == "sensor")
 
 
 def _refuse_engines(motion: typed.TypedMotion, approximation: Approximation | None, engine: str | None) -> None:
@@ -170,15 +195,18 @@ def _check_data(block: MotionBlock) -> None:
             wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
     if motion.scheme == "smooth":
         wrong += _followable(block)
-    for name in motion.actions:
+    for name in motion.actions if _senses(block) else ():
         text = f"`{name}` is an action: a record that others have acted in cannot be fitted yet"
         wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, f"declare it as an input: input {name}: real[T]"))
+    for name in motion.actions if motion.world is None and not _senses(block) else ():
+        text = f"`{name}` acts on an environment of one's own, which is not served yet"
+        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, "write what happens: world: …"))
     need = max(block.options.order_observed, 0) + 1
     if block.bins < need:
         text = f"the record has {block.bins} bin{'s' * (block.bins != 1)}, and data embedded to order {need - 1} need {need}"
         wrong.append(Diagnostic("AIM0710", text, motion.span, f"lower `order_observed` to {block.bins - 1}, or give a longer record"))
     sensors = [line.name for line in block.lines if line.role == "sensor"]
-    if not any(name in observed for name in sensors):
+    if not _senses(block) and motion.world is None and not motion.actions:
         text = "nothing that the block senses is given: there is nothing to infer its states from"
         names = " or ".join(sensors) if sensors else "a sensor: y ~ Normal(…)"
         wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}"))

@@ -140,4 +140,4 @@ class MotionQuestions(ModelQuestions):
 def motion_questions(posterior: Posterior, bound: BoundModel, fit: Any, texts: Any) -> MotionQuestions:
     """What answers for a posterior that a fit has made, or a file has kept."""
     report = posterior.questions.report if isinstance(posterior.questions, MotionQuestions) else None
-    return MotionQuestions(bound, fit, texts, report=report)
+    return MotionQuestions(bound if report is None else report.plan.bound, fit, texts, report=report)

@@ -62,6 +62,7 @@ class MotionReport:
     conditional: np.ndarray = field(repr=False)
     learnt: Learnt
     seed: int = 0
+    acted: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # what the world and the actions were, and what was sensed
 
     @cached_property
     def outside(self) -> Outside:
@@ -95,7 +96,8 @@ class MotionReport:
     def _others(self) -> set[str]:
         """What has a belief and is no state."""
         after = {s.variable for s in self.plan.after}
-        return after | set(self._missing) | set(self.block.definitions) | set(self.plan.latent) | set(self.learnt.parameters.defined)
+        told = after | set(self.acted) | set(self._missing) | set(self.block.definitions)
+        return told | set(self.plan.latent) | set(self.learnt.parameters.defined)
 
     @cached_property
     def derivatives(self) -> Mapping[str, Unknown]:
@@ -109,6 +111,8 @@ class MotionReport:
         state = name.rstrip("'")
         if state in self.derivatives:
             return self._state(self.derivatives[state], len(name) - len(state))
+        if name in self.acted:
+            return Belief(name, "Delta", {"value": self.acted[name]})
         if name in self.block.definitions:
             return self._computed(name)
         if name in self._missing:
@@ -225,6 +229,7 @@ class MotionReport:
         for x in self.block.unknowns:
             for k, one in enumerate(np.moveaxis(x.of(u), -2, 0)):
                 found[x.name + "'" * k] = (one / self.block.options.dt**k).reshape(count, *lead, *x.shape)
+        found |= {n: np.broadcast_to(v, (count, *v.shape)) for n, v in self.acted.items()}
         for name in self.block.definitions:
             found[name] = self._drawn_definition(name, u, outside).reshape(count, *lead, *self.block.shape(name))
         return found | followed(self.plan.bound, self.plan.after, found, count)

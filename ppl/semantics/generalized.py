@@ -87,6 +87,7 @@ def check(statement: tree.Generalized, kind: str, scope: Scope, written: Written
     block = _Block(loop, plates, int(options.folded.get("order", _ANY_ORDER if "order" in options.values else DEFAULTS["order"])))
     _statements(statement.body, block, scope.inside((ActiveLoop(statement.binder.name, loop),)))
     _complete(block, scope)
+    _acts(block, scope)
     _put_axis(block, scope.model)
     found = TypedMotion(
         loop,
@@ -130,6 +131,30 @@ def _complete(block: _Block, scope: Scope) -> None:
         if name not in equations and name not in scope.model.broken | block.failed:
             hint = f"write {name}' ~ Normal(…), or {name} ~ Normal(…) if it is a cause"
             scope.findings.error("AIM0223", f"`{name}` has neither an equation of motion nor a prior", span, hint)
+
+
+def _acts(block: _Block, scope: Scope) -> None:
+    """Actions are read by the world alone, and the world says of every sensor what it gets, and of every state how it begins."""
+    for s in (*block.starts, *block.statements):
+        for name in sorted(variables_in(s) & block.actions):
+            hint = "the model feels an action by its sensors: read it in `world:`, or sense it there"
+            scope.findings.error("AIM0240", f"`{s.span.text}` reads the action `{name}`, which moves the world alone", s.span, hint)
+    world = block.world
+    if world is None:
+        return
+    sensed = {s.variable for s in world.part.statements}
+    for s in block.statements:
+        if s.distribution is not None and s.variable in block.sensors and s.variable not in sensed:
+            hint = f"write {s.variable} ~ Normal(…) in it"
+            scope.findings.error("AIM0241", f"`world` does not say what the sensor `{s.variable}` gets", world.span, hint)
+    begun, moved = {s.variable for s in world.part.starts}, {s.variable for s in world.part.statements if s.order}
+    for name in world.part.states:
+        if name in moved and name not in begun:
+            hint = f"write state {name}: {name_type(world.variables[name].type)} = 0"
+            scope.findings.error("AIM0242", f"nothing says where `{name}` of the world begins", world.variables[name].span, hint)
+        if name in block.states:
+            hint = "give the world's own another name: what happens and what is believed are told beside each other"
+            scope.findings.error("AIM0243", f"`{name}` is also a state of the block", world.variables[name].span, hint)
 
 
 def _first_line(span: Span) -> Span:

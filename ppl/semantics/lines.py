@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.semantics.constants import fold
 from ppl.semantics.distributions import catalogue_distribution
@@ -148,6 +150,8 @@ def _index_count(target: tree.Index, variable: Variable, scope: Scope) -> None:
 
 # ------------------------------------------------------------------ expect
 def _expect(expect: tree.Expect, model: TypedModel, names: FileNames, findings: Findings) -> None:
+    if model.motion is not None:
+        model = replace(model, variables={**model.variables, **model.motion.happening})
     scope = scope_of(model, names, findings)
     _subject(expect.subject, model, scope)
     subject = next((n.name for n in walk(expect.subject) if isinstance(n, tree.Name) and n.name in model.variables), "")

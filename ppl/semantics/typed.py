@@ -7,7 +7,7 @@ are inlined: `first ~ reading(20)` has the statements of `reading` on `first` an
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ppl.source.diagnostics import Diagnostic
@@ -378,6 +378,19 @@ class TypedMotion:
     actions: tuple[str, ...] = ()
     world: TypedWorld | None = None
     span: Span = field(compare=False, repr=False, kw_only=True)
+
+    @property
+    def happening(self) -> dict[str, Variable]:
+        """The states of the world, as a run tells of them: with the block's axis."""
+        if self.world is None:
+            return {}
+        found, outer = {}, len(self.plates)
+        for name in self.world.part.states:
+            variable = self.world.variables[name]
+            axes = variable.type.axes
+            whole = replace(variable.type, axes=(*axes[:outer], Axis(self.loop.set), *axes[outer:]))
+            found[name] = replace(variable, type=whole, plates=variable.plates + 1)
+        return found
 
     @property
     def defined(self) -> tuple[str, ...]:

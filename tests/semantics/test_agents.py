@@ -110,13 +110,13 @@ model m:
         state x: real = 1
         state v: real[2]
         action a: real
-        x'' ~ Normal(-k * x - 0.2 * x' + u[t] + a, precision = 16)
+        x'' ~ Normal(-k * x - 0.2 * x' + u[t], precision = 16)
         v' ~ MvNormal([v[1], -v[0]], precision = eye(2))
         y ~ Normal(x, precision = 64)
         world:
-            state x: real = 0
-            x' = a - x
-            y ~ Normal(x, precision = 64)
+            state p: real = 0
+            p' = a - p
+            y ~ Normal(p, precision = 64)
     late = y[0] - x[1]
 """
 
@@ -127,7 +127,7 @@ def test_a_generalized_block_is_kept_with_its_statements() -> None:
     assert motion is not None and motion.world is not None
     assert motion.part.states == ("x", "v") and motion.actions == ("a",) and motion.scheme == "mode"
     assert [(s.variable, s.order) for s in motion.part.statements] == [("x", 2), ("v", 1), ("y", 0)]
-    assert [s.variable for s in motion.part.starts] == ["x"] and set(motion.world.variables) == {"x", "y"}
+    assert [s.variable for s in motion.part.starts] == ["x"] and set(motion.world.variables) == {"p", "y"}
     assert {name: len(v.type.axes) for name, v in model.variables.items()} == {"k": 0, "u": 1, "x": 1, "v": 2, "a": 1, "y": 1, "late": 0}
 
 
@@ -145,13 +145,17 @@ def test_a_generalized_block_is_kept_with_its_statements() -> None:
         ("order = 3", "order = 3, order_observed = 4", "AIM0224"),
         ("y ~ Normal(x, precision = 64)\n        world", "y ~ StudentT(4, x, 1)\n        world", "AIM0225"),
         ("y ~ Normal(x, precision = 64)\n        world", "y ~ Normal(x, precision = exp(x))\n        world", "AIM0225"),
-        ("u[t] + a", "u[T - 1 - t] + a", "AIM0225"),
-        ("x'' ~ Normal(-k * x - 0.2 * x' + u[t] + a, precision = 16)", "x'' = -k * x", "AIM0225"),
+        ("u[t]", "u[T - 1 - t]", "AIM0225"),
+        ("x'' ~ Normal(-k * x - 0.2 * x' + u[t], precision = 16)", "x'' = -k * x", "AIM0225"),
         ("t in T (", "t in 1..T (", "AIM0226"),
         ("model m:", "agent m:", "AIM0226"),
         ("y ~ Normal(x, precision = 64)\n        world", "y ~ Normal(z, precision = 64)\n        world", "AIM0104"),
-        ("x' = a - x", "x' = a - v[0]", "AIM0117"),
+        ("p' = a - p", "p' = a - v[0]", "AIM0117"),
         ("late = y[0] - x[1]", "late = x'", "AIM0113"),
+        ("+ u[t]", "+ u[t] + a", "AIM0240"),
+        ("            y ~ Normal(p, precision = 64)\n", "", "AIM0241"),
+        ("p: real = 0", "p: real", "AIM0242"),
+        ("state p: real = 0\n            p' = a - p", "state v: real = 0\n            v' = a", "AIM0243"),
     ],
 )
 def test_a_mistake_in_a_generalized_block(old: str, new: str, code: str) -> None:

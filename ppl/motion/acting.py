@@ -1,0 +1,171 @@
+"""Action: what descends the free energy of what is sensed while the world moves (Friston, Daunizeau, Kilner & Kiebel 2010).
+
+At each bin the belief is settled, as in `mode`, given the motion that is sensed; an action moves against the gradient of the free energy
+that is left, `ȧ = -(∂ỹ/∂a)ᵀ Π ε` per bin, through the world's sensors. World and actions are one flow; for each bin one step
+`(exp(J) - 1) J⁻¹ ẋ` is taken (Ozaki 1992), which is exact where the flow is linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.flatten_util
+import jax.numpy as jnp
+import numpy as np
+
+from ppl.arrays.streams import stream
+from ppl.motion.block import Moment, MotionBlock
+from ppl.motion.exponential import exponential
+from ppl.motion.least_squares import expand, step
+from ppl.motion.mode import Mode
+from ppl.motion.plan import MotionPlan
+from ppl.motion.process import Process
+from ppl.motion.starts import start_of
+from ppl.source.diagnostics import AimError, Diagnostic
+
+
+@dataclass(frozen=True, eq=False)
+class SensedBlock(MotionBlock):
+    """A block to whose sensors motion itself was given, with no samples around it."""
+
+    sensed: Mapping[str, np.ndarray] = field(repr=False, kw_only=True)
+
+    @cached_property
+    def moments(self) -> Moment:
+        known = super().moments
+        return Moment(self.sensed, known.inputs, known.time, known.member)
+
+
+def act(plan: MotionPlan, seed: int) -> tuple[MotionPlan, dict[str, np.ndarray]]:
+    """The plan with what was sensed for data, and by name all that came of the world and the actions."""
+    assert plan.process is not None
+    block, bound = plan.block, plan.bound
+    if plan.process.actions:
+        _refuse_numb(plan.process)
+    happened, sensed = Loop(block, plan.process).run(seed)
+    happened |= {n: rows[:, :, 0] for n, rows in sensed.items()}
+    known = {n: v.reshape(bound.shape(bound.model.variables[n])) for n, v in happened.items()}
+    given = {n: known[n] for n in sensed}
+    masks = {n: np.ones(v.shape[: bound.model.variables[n].plates], bool) for n, v in given.items()}
+    bound = replace(bound, values={**bound.values, **given}, observed={**bound.observed, **masks})
+    whole = SensedBlock(bound, block.motion, block.options, block.known, sensed=sensed)
+    return replace(plan, bound=bound, block=whole), known
+
+
+def _refuse_numb(process: Process) -> None:
+    """An action that no sensor feels at once has no gradient to follow."""
+    block, member = process.block, process.block.members[0]
+    rng = np.random.default_rng(0)
+    driven = {"noise": {n: v[0, 0] for n, v in process.noise(rng).items()}, "inputs": {n: v[0] for n, v in block.moments.inputs.items()}}
+    states = process.start(member, jnp.asarray(rng.standard_normal(process.scheme.starts)))
+    actions = {n: jnp.asarray(rng.standard_normal(block.shape(n))) for n in process.actions}
+    slopes = jax.jit(jax.jacfwd(lambda a: process.motion(states, a, driven, 0.0, member)[1]))(actions)
+    for name in process.actions:
+        if not any(np.any(np.asarray(by_action[name])) for by_action in slopes.values()):
+            text = f"no sensor feels the action `{name}`, neither by its value nor by its derivatives up to order {process.count - 1}"
+            hint = (
+                "raise `order_observed`" if block.options.smoothness else "give the block a smoothness above 0, so that it has derivatives"
+            )
+            raise AimError([Diagnostic("AIM0713", text, block.bound.model.variables[name].span, hint)])
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """`block` is what the model believes, `process` what happens."""
+
+    block: MotionBlock
+    process: Process
+
+    def run(self, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """What the world's states and the actions were, (series, T, …), and what was sensed, its derivatives (in bins) before the size."""
+        rng = stream(seed, "motion")
+        starts = rng.standard_normal((len(self.block.members), self.process.scheme.starts))
+        noise = self.process.noise(rng)
+        inputs = self.process.block.moments.inputs
+
+        def of_series(white: Any, noise: Any, member: Any) -> Any:
+            return self._along(self.process.start(member, white), noise, inputs, member)
+
+        states, actions, sensed = jax.jit(jax.vmap(of_series))(jnp.asarray(starts), noise, self.block.members)
+        world = {n: rows[:, :, 0] for n, rows in states.items()}
+        return {n: np.asarray(v) for n, v in {**world, **actions}.items()}, {n: np.asarray(v) for n, v in sensed.items()}
+
+    def _along(self, states: Any, noise: Any, inputs: Any, member: Any) -> Any:
+        block, known = self.block, self.block.known
+        actions = {n: jnp.zeros(self.process.block.shape(n)) for n in self.process.actions}
+        perception = Perception(Mode(block, False), member, block.embedding.expansions[0])
+
+        def one(now: Any, bin: Any) -> Any:
+            states, actions, guess = now
+            driven = {"noise": bin["noise"], "inputs": bin["inputs"]}
+            sensed = self.process.motion(states, actions, driven, bin["time"], member)[1]
+            u = perception.settled(sensed, guess, bin)
+            after = self._moved(states, actions, driven, u, bin, perception)
+            return (*after, perception.mode.shift @ u), (states, actions, sensed)
+
+        bins = {"noise": noise, "inputs": inputs, "believed": block.moments.inputs, "time": jnp.arange(float(block.bins))}
+        return jax.lax.scan(one, (states, actions, start_of(block, known, member).guess), bins)[1]
+
+    def _moved(self, states: Any, actions: Any, driven: Any, u: Any, bin: Any, perception: Perception) -> Any:
+        """World and actions one bin later; what drives them moves as its derivatives say."""
+        flat, back = jax.flatten_util.ravel_pytree((states, actions))
+        beside, whole = jax.flatten_util.ravel_pytree((driven, bin["time"]))
+
+        def flow(point: Any) -> tuple[Any, Any]:
+            (states, actions), (driven, time) = back(point[: len(flat)]), whole(point[len(flat) :])
+
+            def felt(actions: Any) -> tuple[Any, Any]:
+                rates, sensed = self.process.motion(states, actions, driven, time, perception.member)
+                return sensed, rates
+
+            if not actions:
+                pull, rates = actions, felt(actions)[1]
+            else:
+                sensed, pulled, rates = jax.vjp(felt, actions, has_aux=True)
+                slope = jax.grad(lambda y: perception.energy(perception.followed(u, sensed, bin), y, bin))(sensed)
+                pull = jax.tree.map(jnp.negative, pulled(slope)[0])
+            moved = jax.tree.map(lambda r: r * self.block.options.dt, rates), pull
+            ahead = jax.tree.map(lambda rows: jnp.concatenate([rows[1:], jnp.zeros_like(rows[:1])]), driven), jnp.ones(())
+            found = jnp.concatenate([jax.flatten_util.ravel_pytree(each)[0] for each in (moved, ahead)])
+            return found, found
+
+        point = jnp.concatenate([flat, beside])
+        jacobian, value = jax.jacfwd(flow, has_aux=True)(point)
+        top = jnp.zeros((1, len(point) + 1))
+        grown = exponential(jnp.concatenate([top, jnp.concatenate([value[:, None], jacobian], axis=1)]))
+        return back(flat + grown[1 : 1 + len(flat), 0])
+
+
+@dataclass(frozen=True, eq=False)
+class Perception:
+    """What is believed at a moment of one series, given the motion that is sensed."""
+
+    mode: Mode
+    member: Any
+    expansion: Any
+
+    def _there(self, sensed: Any, bin: Any) -> tuple[Any, ...]:
+        known = self.mode.block.known
+        there = {"data": sensed, "inputs": bin["believed"], "time": bin["time"], "mask": {}, "expansion": self.expansion}
+        return there, self.member, self.mode.residuals.noise(known, self.member), start_of(self.mode.block, known, self.member), known
+
+    def settled(self, sensed: Any, guess: Any, bin: Any) -> Any:
+        """The mode."""
+        there, *rest = self._there(sensed, bin)
+        return self.mode.belief_at(there, guess, *rest).mean
+
+    def energy(self, u: Any, sensed: Any, bin: Any) -> Any:
+        """½ εᵀ Π ε."""
+        errors = self.mode.errors_at(u, *self._there(sensed, bin))
+        return 0.5 * errors @ errors
+
+    def followed(self, u: Any, sensed: Any, bin: Any) -> Any:
+        """One more step from the mode: none for the motion that it was found for; its slope says how the mode moves (implicit function)."""
+        free = 1.0 - start_of(self.mode.block, self.mode.block.known, self.member).pinned * (bin["time"] == 0)
+        there = self._there(sensed, bin)
+        _, gradient, curvature = expand(lambda v: self.mode.errors_at(v, *there), u, free)
+        return u + step(gradient, jax.lax.stop_gradient(curvature), 0.0) * free
