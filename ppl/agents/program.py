@@ -25,6 +25,7 @@ from ppl.agents.policies import Policies
 from ppl.agents.prospects import preferences
 from ppl.agents.rows import by_variable
 from ppl.engines.vmp import MEDIUM, compiler_options
+from ppl.numerics.libraries import without_libraries
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
 from ppl.semantics.walking import inside
@@ -34,7 +35,6 @@ ACCEPTED_LOSS = 1e-9
 AS_GOOD = 1e4  # units of rounding within which two probabilities are the same
 MOST_CONSTANTS = 50_000  # numbers
 OFTEN = 1000  # how often a mind is taken to perceive and plan
-SMALL_PRODUCTS = {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_multi_thread_eigen": False}  # no library is called for them
 
 
 class Planned(NamedTuple):
@@ -224,7 +224,7 @@ class AgentProgram:
         nodes = sum(p.count * p.part.count for p in self.policies) if self.options is not None else 1
         states = max(1, sum(f.size for f in self.network.states))
         options = compiler_options(np.empty(min(MEDIUM - 1, nodes * states * times)))
-        return {**options, **SMALL_PRODUCTS} if options and times >= OFTEN else options
+        return {**options, **without_libraries()} if times >= OFTEN else options
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
         """Those of these steps; of one alone where the time step is in none of them."""

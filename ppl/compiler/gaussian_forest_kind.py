@@ -18,6 +18,7 @@ from ppl.compiler.forests import Forest
 from ppl.compiler.kinds import Arrays, Kind, Latents, damped, in_plate_order, without_given
 from ppl.compiler.latents import LatentVariable
 from ppl.families import gaussian_forest
+from ppl.numerics.libraries import without_libraries
 from ppl.numerics.linear_algebra import symmetrise
 from ppl.numerics.special import LOG_2PI
 
@@ -79,9 +80,11 @@ class GaussianForest(Kind):
     ) -> dict[str, np.ndarray]:
         natural = {k: jnp.asarray(v) for k, v in natural.items()}
         keys = jax.random.split(jax.random.key(int(rng.integers(2**31))), count)
-        each = max(1, LARGEST_DRAWN // max(np.size(moments["mean"]), 1))
-        nodes, border = jax.jit(lambda k: jax.lax.map(lambda key: forest_noise(block, natural, key), k, batch_size=each))(keys)
-        nodes, border = np.asarray(nodes) + np.asarray(moments["mean"]), np.asarray(border) + np.asarray(moments["border mean"])
+        each = min(count, max(1, LARGEST_DRAWN // max(np.size(moments["mean"]), 1)))
+        many = jax.jit(jax.vmap(lambda key: forest_noise(block, natural, key)), compiler_options=without_libraries())
+        parts = [many(keys[np.arange(start, start + each) % count]) for start in range(0, count, each)]
+        nodes, border = (np.concatenate([np.asarray(part[k]) for part in parts])[:count] for k in (0, 1))
+        nodes, border = nodes + np.asarray(moments["mean"]), border + np.asarray(moments["border mean"])
         return {v: in_forest_order(nodes, border, v, latents, block, before=1) for v in block.variables}
 
     def described(self, block: Block) -> str:
