@@ -78,5 +78,6 @@ def test_pictures_are_what_is_drawn_of_the_models(name: str) -> None:
 
 def test_every_picture_is_drawn_and_shown() -> None:
     shown = "".join(page.read_text(encoding="utf-8") for page in [DOCS.parent / "README.md", *DOCS.rglob("*.md")])
-    assert sorted(path.name for path in (DOCS / "images").iterdir()) == sorted(f"{name}.svg" for name in PICTURES)
+    assert sorted(path.name for path in (DOCS / "images").glob("*.svg")) == sorted(f"{name}.svg" for name in PICTURES)
+    assert all(f"images/{path.relative_to(DOCS / 'images')})" in shown for path in (DOCS / "images").rglob("*.png"))
     assert all(f"images/{name}.svg)" in shown for name in PICTURES)

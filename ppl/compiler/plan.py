@@ -34,6 +34,8 @@ MOST_BRANCHES = 4096  # states that `use exact` sums over
 MOST_INTEGRATED = 100_000  # numbers of data, of which the rest is fitted at every node of an integral
 ENGINES = ("exact", "vmp", "gibbs")
 BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
+JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
+WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}  # what other engines can serve
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,8 @@ def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, a
         apart = len(blocks) > 1 and any(d.code == "AIM0721" for d in refusal.diagnostics)
         branched = None if asked in ("vmp", "gibbs") or (apart and asked != "exact") else _branch_plan(bound, asked)
         formed = approximation is not None and bool(approximation.forms or approximation.amortised)
-        if branched is None and asked is None and len(blocks) < 2 and not formed:
+        unserved = {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE
+        if branched is None and asked is None and len(blocks) < 2 and not formed and unserved:
             branched = _node_plan(bound)
         if branched is None:
             raise AimError(_refused(list(refusal.diagnostics), asked)) from None

@@ -104,13 +104,14 @@ def grid(height: Callable[[float], float]) -> tuple[float, np.ndarray, np.ndarra
     Where the integrand is negligible nodes are left out, but not beside a top that the step does not resolve yet.
     """
     step, places, former = 2.0, np.arange(-FARTHEST, FARTHEST + 1), np.inf  # places are in units of the step
-    for _ in range(HALVINGS):
+    for halved in range(HALVINGS):
         heights = np.array([height(float(k * step)) for k in places])
         beside = np.stack([_shifted(places, heights, by) for by in (-1, 1)])
         sharp = (heights >= beside.max(axis=0)) & (heights > beside.min(axis=0) + RESOLVED)
         inside = heights > heights.max() - DEPTH
         total = float(heights.max() + np.log(np.exp(heights - heights.max()).sum()) + np.log(step))
-        if inside.sum() >= FEWEST and abs(total - former) <= STILL * (1.0 + abs(total)):
+        still = inside.sum() >= FEWEST and abs(total - former) <= STILL * (1.0 + abs(total))
+        if still or halved == HALVINGS - 1:
             break
         kept = places[inside | sharp]
         step, former = step / 2, total

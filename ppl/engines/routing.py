@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.equalities import solved
-from ppl.compiler.plan import BRIDGED, Plan, compile_plan
+from ppl.compiler.plan import BRIDGED, JOINED, WITHOUT_MESSAGE, Plan, compile_plan
 from ppl.engines.settled import settled
 from ppl.graph.bound import BoundModel
 from ppl.results.posterior import Posterior
@@ -20,8 +20,6 @@ from ppl.semantics.typed import Approximation
 from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
 
-JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
-WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}
 MOST_SAMPLED = 2000  # latent numbers that are sampled without being asked
 OPTIONS = {
     "nuts": {"iterations": "draws"},
