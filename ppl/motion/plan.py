@@ -14,16 +14,12 @@ from ppl.motion.block import Line, MotionBlock
 from ppl.motion.options import options_of
 from ppl.motion.process import Process, process_of, with_world
 from ppl.semantics import typed
+from ppl.semantics.generalized import SCHEMES
 from ppl.semantics.typed import Approximation
 from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic
 
 MOST_UNKNOWNS = 4000  # of a record that `smooth` takes as one dense block
-SCHEMES = {
-    "mode": "the most probable trajectory at each bin given the samples around it (Laplace)",
-    "flow": "one step of the gradient flow for each bin, as in DEM; the belief at a bin is that before its sample is followed",
-    "smooth": "the path over the whole record as one block",
-}
 
 
 @dataclass(frozen=True)

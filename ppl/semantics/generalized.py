@@ -37,7 +37,11 @@ from ppl.syntax import tree
 
 DEFAULTS: dict[str, int | float] = {"dt": 1, "order": 6, "order_causes": 2, "smoothness": 0.5}  # `order_observed` is `order`
 OPTIONS = ("dt", "order", "order_causes", "order_observed", "smoothness", "scheme")
-SCHEMES = ("mode", "flow", "smooth")
+SCHEMES = {
+    "mode": "the most probable trajectory at each bin given the samples around it (Laplace)",
+    "flow": "one step of the gradient flow for each bin, as in DEM; the belief at a bin is that before its sample is followed",
+    "smooth": "the path over the whole record as one block",
+}
 _ANY_ORDER = 99  # where the order is not a constant of the file
 
 

@@ -27,7 +27,7 @@ OPERATOR_WORDS = ("and", "or", "not")
 DECLARING = ("model", "agent", "fn", "type", "approximate")
 NAME = r"[^\W\d]\w*'*"
 STATEMENT = r"(^[ \t]*|(?<=:)[ ]+)"  # what stands before a statement: the margin, or the head of a one-line block
-NO_DEFINITION = r"(?!\s*[~=\[.])"
+NO_DEFINITION = r"(?!'|\s*[~=\[.])"
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def rules() -> tuple[Rule, ...]:
         Rule(r'("[^"\r\n]*"?)', ("string",)),
         Rule(rf"{STATEMENT}({one_of(DECLARING)})([ ]+)({NAME})", (None, "keyword", None, "defined")),
         Rule(rf"{STATEMENT}({soft})\b{NO_DEFINITION}", (None, "keyword")),
-        Rule(rf"(?<=[\w)\]}}\"'][ ]){no_operator}({soft})\b{NO_DEFINITION}", ("keyword",)),
+        Rule(rf"(?<=[\w)\]}}\"'][ ]){no_operator}({soft})\b(?!:){NO_DEFINITION}", ("keyword",)),
         Rule(rf"(:)([ ]*)({one_of(types())})\b(?!')", ("punctuation", None, "type")),
         Rule(rf"\b({one_of(CONSTANTS)})\b", ("constant",)),
         Rule(rf"\b({one_of(OPERATOR_WORDS)})\b", ("operator",)),

@@ -8,6 +8,7 @@ from ppl.catalogue.distributions import DISTRIBUTIONS, Distribution, ParameterSi
 from ppl.catalogue.engines import ENGINES
 from ppl.catalogue.functions import FUNCTIONS, NAMED_FUNCTIONS, Function
 from ppl.semantics.dump import set_text
+from ppl.semantics.generalized import SCHEMES
 from ppl.semantics.sets import set_from_type
 from ppl.semantics.typed import IndexSet, TypedModel, Variable
 from ppl.semantics.types import name_axis, name_type
@@ -50,6 +51,8 @@ def _meaning(document: Document, number: int, families: Families) -> str:
     if number and document.tokens[number - 1].text == "use" and word in ENGINES:
         options = ", ".join(ENGINES[word].option)
         return f"the engine `{word}`: {ENGINES[word].summary}{f'; options: {options}' if options else ''}"
+    if number > 1 and document.tokens[number - 2].text == "scheme" and word in SCHEMES:
+        return f"the scheme `{word}`: {SCHEMES[word]}"
     if (own := _parameter_of(document, number)) is not None:
         return own
     model = document.models.get(document.model_at(start) or "")
