@@ -18,7 +18,7 @@ from ppl.catalogue.distributions import DISTRIBUTIONS, Distribution, ParameterSi
 from ppl.catalogue.engines import ENGINES
 from ppl.catalogue.functions import COMPREHENSIONS, FUNCTIONS, NAMED_FUNCTIONS, Function
 from ppl.compiler.rewrites import RULES
-from ppl.semantics import generalized as motion
+from ppl.semantics import motion_options as motion
 from ppl.semantics.agents import EFE_OPTIONS
 from ppl.source.codes import CODES
 from ppl.tools.command_line import COMMANDS, commands
@@ -170,12 +170,14 @@ GENERALIZED = {
     "order_causes": "derivatives that a hidden cause carries",
     "order_observed": "derivatives into which data are embedded",
     "smoothness": "width of the noise's autocorrelation, in bins: `ρ(h) = exp(-h² / (4 s²))`",
-    "scheme": f"what the belief at a bin is: {', '.join(f'`{s}`' for s in motion.SCHEMES)}",
+    "scheme": "what the belief at a bin is: " + "; ".join(f"`{name}`, {told}" for name, told in motion.SCHEMES.items()),
 }
 
 
 def generalized() -> str:
-    defaults = {"order_observed": "`order`", "scheme": f"`{motion.SCHEMES[0]}`"} | {k: f"{v:g}" for k, v in motion.DEFAULTS.items()}
+    defaults = {"order_observed": "`order`", "scheme": f"`{next(iter(motion.SCHEMES))}`"} | {
+        k: f"{v:g}" for k, v in motion.DEFAULTS.items()
+    }
     return table(["option", "default", "meaning"], ([f"`{name}`", defaults[name], GENERALIZED[name]] for name in motion.OPTIONS))
 
 

@@ -16,7 +16,7 @@ from ppl.catalogue.engines import ENGINES
 from ppl.catalogue.functions import NAMED_FUNCTIONS
 from ppl.graph.drawing import own_svg
 from ppl.semantics.agents import EFE_OPTIONS
-from ppl.semantics.generalized import OPTIONS
+from ppl.semantics.motion_options import OPTIONS
 from ppl.source.codes import CODES
 from ppl.source.library import library_files
 from ppl.tools.command_line import COMMANDS

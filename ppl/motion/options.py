@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ppl.graph.evaluate import Evaluator
-from ppl.semantics.generalized import DEFAULTS, broken_option
+from ppl.semantics.motion_options import DEFAULTS, broken_option
 from ppl.semantics.typed import TypedMotion
 from ppl.source.diagnostics import AimError, Diagnostic
 

@@ -14,7 +14,7 @@ from ppl.motion.block import Line, MotionBlock
 from ppl.motion.options import options_of
 from ppl.motion.process import Process, process_of, with_world
 from ppl.semantics import typed
-from ppl.semantics.generalized import SCHEMES
+from ppl.semantics.motion_options import SCHEMES
 from ppl.semantics.typed import Approximation
 from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic

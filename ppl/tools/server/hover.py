@@ -8,7 +8,7 @@ from ppl.catalogue.distributions import DISTRIBUTIONS, Distribution, ParameterSi
 from ppl.catalogue.engines import ENGINES
 from ppl.catalogue.functions import FUNCTIONS, NAMED_FUNCTIONS, Function
 from ppl.semantics.dump import set_text
-from ppl.semantics.generalized import SCHEMES
+from ppl.semantics.motion_options import SCHEMES
 from ppl.semantics.sets import set_from_type
 from ppl.semantics.typed import IndexSet, TypedModel, Variable
 from ppl.semantics.types import name_axis, name_type
