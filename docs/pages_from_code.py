@@ -175,9 +175,8 @@ GENERALIZED = {
 
 
 def generalized() -> str:
-    defaults = {"order_observed": "`order`", "scheme": f"`{next(iter(motion.SCHEMES))}`"} | {
-        k: f"{v:g}" for k, v in motion.DEFAULTS.items()
-    }
+    defaults = {"order_observed": "`order`", "scheme": f"`{next(iter(motion.SCHEMES))}`"}
+    defaults |= {k: f"{v:g}" for k, v in motion.DEFAULTS.items()}
     return table(["option", "default", "meaning"], ([f"`{name}`", defaults[name], GENERALIZED[name]] for name in motion.OPTIONS))
 
 
