@@ -27,7 +27,7 @@ from ppl.engines.starts import checked_start, starting_points
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
 BETWEEN_REPORTS = 25
 SMALL, MEDIUM = 50_000, 500_000  # numbers
-ONCE = 20  # times as many for what runs once
+ONCE = 100  # times as many for what runs once
 
 Progress = Callable[[int, float], None]
 
