@@ -6,8 +6,9 @@ marginals in the language's terms, and draws. Another form of block is another c
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from ppl.compiler.latents import LatentVariable
 from ppl.families.family import Family
 from ppl.families.multivariate_normal import gaussian_entropy
 from ppl.families.registry import FAMILIES, NUMERIC
+from ppl.numerics.libraries import lightly
 from ppl.numerics.linear_algebra import cholesky, inverse_from_cholesky, symmetrise
 from ppl.numerics.special import LOG_2PI
 
@@ -241,7 +243,7 @@ class Conjugate(Kind):
         return {"moments": self.family.expected_statistics(new), "natural": new, "entropy": self.family.entropy(new).sum()}
 
     def marginal(self, block: Block, name: str, latents: Latents, moments: Arrays, natural: Arrays) -> dict[str, np.ndarray]:
-        return {k: np.asarray(v) for k, v in self.family.params_from(natural).items()}
+        return {k: np.asarray(v) for k, v in _told(self.family)(natural).items()}
 
     def draws(
         self, block: Block, latents: Latents, moments: Arrays, natural: Arrays, rng: np.random.Generator, count: int
@@ -251,6 +253,12 @@ class Conjugate(Kind):
 
     def described(self, block: Block) -> str:
         return self.family.name
+
+
+@functools.cache
+def _told(family: Family) -> Callable[[Arrays], Arrays]:
+    """The parameters by the natural ones as one program: a report asks for them outside of any other."""
+    return jax.jit(family.params_from, compiler_options=lightly())
 
 
 KINDS: dict[str, Kind] = {"Gaussian": DenseGaussian(), "table": Table()}

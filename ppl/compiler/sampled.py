@@ -190,9 +190,12 @@ def _(kind: Numeric, block: Block, latents: Latents, parts: Arrays, key: Any) ->
     found = kind.family.params_from(parts["natural"])
     u, mass = found["log_nodes"], found["mass"]
     below = jnp.cumsum(mass, axis=-1) - 0.5 * mass
-    uniform = jax.random.uniform(key, u.shape[:-1], u.dtype)
-    flat = (a.reshape(-1, u.shape[-1]) for a in (below, u))
-    log = jax.vmap(jnp.interp)(uniform.reshape(-1), *flat).reshape(u.shape[:-1])
+    uniform = jax.random.uniform(key, (*u.shape[:-1], 1), u.dtype)
+    after = jnp.clip((below < uniform).sum(axis=-1, keepdims=True), 1, u.shape[-1] - 1)
+    low, high = (jnp.take_along_axis(below, k, axis=-1) for k in (after - 1, after))
+    start, end = (jnp.take_along_axis(u, k, axis=-1) for k in (after - 1, after))
+    share = jnp.clip((uniform - low) / jnp.maximum(high - low, jnp.finfo(u.dtype).tiny), 0.0, 1.0)
+    log = (start + share * (end - start))[..., 0]
     statistics = kind.family.statistics(jnp.exp(log))
     return {block.variables[0]: jnp.exp(log)}, {k: statistics[k] for k in parts["moments"]}
 

@@ -108,11 +108,11 @@ def _weighed(
                 values |= _drawn_given(program, name, state, data, jax.random.fold_in(key, k))
         return program.bound(state, data, messages) - log_q, values if valued else {}
 
-    def many(data: Data, fitted: State, messages: dict[int, Any], keys: Any) -> Any:
+    def many(data: Data, fitted: State, messages: dict[int, Any], key: Any) -> Any:
+        keys = jax.random.split(key, draws)
         return jax.lax.map(lambda key: one(data, fitted, messages, key), keys, batch_size=max(1, AT_ONCE // max(_numbers(plan), 1)))
 
-    keys = jax.random.split(jax.random.key(seed), draws)
-    arguments = (run.program.data, jax.tree.map(jnp.asarray, run.state), run.messages, keys)
+    arguments = (run.program.data, jax.tree.map(jnp.asarray, run.state), run.messages, jax.random.key(seed))
     ready = jax.jit(many).lower(*arguments).compile(compiler_options=compiler_options(run.program.data))
     found, values = ready(*arguments)
     return np.asarray(found), {name: np.asarray(value) for name, value in values.items()}

@@ -1,7 +1,7 @@
-"""What XLA is told of the libraries that it calls for matrix products on a CPU: to leave them alone.
+"""What XLA is told on a CPU, of the libraries that it calls and of the passes that it runs.
 
-For small products the call costs more than the product. And a library that waits for threads of the pool on which it was called may wait
-for ever: draws that looped over batched products were seen to stop so, now and then, on two cores.
+For small matrix products the call of a library costs more than the product. And one that waits for threads of the pool on which it was
+called may wait for ever: draws that looped over batched products were seen to stop so, now and then, on two cores.
 """
 
 from __future__ import annotations
@@ -14,3 +14,10 @@ def without_libraries() -> dict[str, bool | str]:
     if jax.default_backend() != "cpu":
         return {}
     return {"xla_cpu_experimental_ynn_fusion_type": "", "xla_cpu_multi_thread_eigen": False}
+
+
+def lightly() -> dict[str, bool | int]:
+    """Options for what is small or runs once: without passes that would take longer than they save; none on an accelerator."""
+    if jax.default_backend() != "cpu":
+        return {}
+    return {"xla_cpu_parallel_codegen_split_count": 1, "xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0}

@@ -6,6 +6,7 @@ imported before a command needs it, and a person never sees a traceback.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import io
 import os
@@ -55,7 +56,11 @@ def commands() -> None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """What the command `ppl` does; ends the process with the status of the command."""
+    """What the command `ppl` does; ends the process with the status of the command.
+
+    What imports and compilation leave is not garbage: to look through it every 700 objects took a tenth of a short run.
+    """
+    gc.set_threshold(100_000, 50, 50)
     sys.exit(status(arguments))
 
 

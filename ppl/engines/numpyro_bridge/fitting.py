@@ -262,8 +262,8 @@ def _laplace(joint: LogJoint, options: Options, seed: int) -> Outcome:
 
 def _many(one: Any, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Draws with the logs of their importance weights."""
-    keys = jax.random.split(jax.random.PRNGKey(word(seed, "weighed")), count)
-    u, log_weights = jax.jit(lambda ks: jax.lax.map(one, ks, batch_size=100))(keys)
+    draws = jax.jit(lambda key: jax.lax.map(one, jax.random.split(key, count), batch_size=100))
+    u, log_weights = draws(jax.random.PRNGKey(word(seed, "weighed")))
     return np.asarray(u), np.asarray(log_weights)
 
 
