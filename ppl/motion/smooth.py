@@ -166,7 +166,12 @@ class Smooth:
         """(series, T, size); NaN where a sample is missing."""
         return {line.name: self.block.by_series(line.name) for line in self.sensors}
 
-    def _of_series(self, u: Any, member: Any, records: Any, outside: Outside) -> tuple[Any, Any]:
+    @cached_property
+    def _of_series(self) -> Any:
+        """Compiled within what asks for it, so that it is traced once however often it is differentiated."""
+        return jax.jit(self._whitened)
+
+    def _whitened(self, u: Any, member: Any, records: Any, outside: Outside) -> tuple[Any, Any]:
         """The whitened errors of a series, and the log of the normaliser of their density."""
         means, _ = self.path(u, member, outside)
         _, noises = self.parts(u)
