@@ -158,6 +158,20 @@ def apart(bound: BoundModel, motion: typed.TypedMotion) -> tuple[BoundModel, tup
     return BoundModel(alone, bound.sizes, values, {n: m for n, m in bound.observed.items() if n in kept}, bound.warnings), tuple(after)
 
 
+def _left_out(block: MotionBlock) -> list[Diagnostic]:
+    """Derivatives that statements name, and the orders that the data or parameters settle leave out."""
+    found, causes = [], {x.name for x in block.unknowns if x.is_cause}
+    for s in block.motion.part.statements:
+        for name in sorted({s.variable + "'" * s.order, *variables_in(s)}):
+            state = name.rstrip("'")
+            option = "order_causes" if state in causes else "order"
+            most = getattr(block.options, option)
+            if state in block.motion.part.states and len(name) - len(state) > most:
+                text = f"`{name}` is named here, and `{option}` is {most}"
+                found.append(Diagnostic("AIM0711", text, s.span, f"raise `{option}` to {len(name) - len(state)}"))
+    return found
+
+
 def _followable(block: MotionBlock) -> list[Diagnostic]:
     """What stands in the way of following the equations bin by bin."""
     found, states = [], {x.name: x.count - 1 for x in block.unknowns}
@@ -189,6 +203,7 @@ def _check_data(block: MotionBlock) -> None:
             text = f"`{name}` is given, and a {'state' if name in motion.part.states else 'action'} of a generalized block is inferred"
             hint = f"write a sensor for it: y ~ Normal({name}, precision = …)"
             wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
+    wrong += _left_out(block)
     if motion.scheme == "smooth":
         wrong += _followable(block)
     for name in motion.actions if _senses(block) else ():
@@ -197,15 +212,16 @@ def _check_data(block: MotionBlock) -> None:
     for name in motion.actions if motion.world is None and not _senses(block) else ():
         text = f"`{name}` acts on an environment of one's own, which is not served yet"
         wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, "write what happens: world: …"))
-    need = max(block.options.order_observed, 0) + 1
+    need = 1 if motion.scheme == "smooth" else block.options.order_observed + 1
     if block.bins < need:
         text = f"the record has {block.bins} bin{'s' * (block.bins != 1)}, and data embedded to order {need - 1} need {need}"
-        wrong.append(Diagnostic("AIM0710", text, motion.span, f"lower `order_observed` to {block.bins - 1}, or give a longer record"))
+        hint = f"lower `order_observed` to {block.bins - 1}, or give a longer record" if block.bins else "give a longer record"
+        wrong.append(Diagnostic("AIM0710", text, motion.span, hint))
     sensors = [line.name for line in block.lines if line.role == "sensor"]
-    if not _senses(block) and motion.world is None and not motion.actions:
-        text = "nothing that the block senses is given: there is nothing to infer its states from"
+    if not _senses(block) and motion.world is None and not motion.actions and motion.scheme != "smooth":
+        text = "no sample that the block senses is given: there is nothing to infer its states from"
         names = " or ".join(sensors) if sensors else "a sensor: y ~ Normal(…)"
-        wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}"))
+        wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}, or write scheme = smooth, whose path needs none"))
     if motion.scheme == "flow" and block.options.order_observed < block.options.order:
         text = "the flow takes data with as many derivatives as states have"
         wrong.append(Diagnostic("AIM0713", text, motion.span, "leave `order_observed` out, or write scheme = mode"))

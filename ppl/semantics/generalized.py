@@ -73,7 +73,7 @@ def check(statement: tree.Generalized, kind: str, scope: Scope, written: Written
     plates = tuple(active.loop for active in scope.loops)
     block = _Block(loop, plates, int(options.folded.get("order", _ANY_ORDER if "order" in options.values else DEFAULTS["order"])))
     _statements(statement.body, block, scope.inside((ActiveLoop(statement.binder.name, loop),)))
-    _complete(block, scope)
+    _complete(block, scope, _first_line(statement.span))
     _acts(block, scope)
     _put_axis(block, scope.model)
     found = TypedMotion(
@@ -111,8 +111,10 @@ def _put_axis(block: _Block, model: ModelNames) -> None:
             model.variables[name] = replace(variable, type=whole, plates=variable.plates + 1)
 
 
-def _complete(block: _Block, scope: Scope) -> None:
-    """Every state has an equation of motion or, as a hidden cause, a prior."""
+def _complete(block: _Block, scope: Scope, place: Span) -> None:
+    """There are states, each with an equation of motion or, as a hidden cause, a prior."""
+    if not block.states and not block.failed and not block.is_world:
+        scope.findings.error("AIM0223", "the block has no state: nothing in it moves", place, "declare one: state x: real")
     equations = {name for name, _ in block.equations}
     for name, span in block.states.items():
         if name not in equations and name not in scope.model.broken | block.failed:
@@ -392,6 +394,6 @@ def _world(statement: tree.World, block: _Block, scope: Scope) -> None:
     outside = replace(model, variables=variables, primes=dict(model.primes), hidden=hidden, broken=set(model.broken))
     world = _Block(block.loop, block.plates, block.order, is_world=True)
     _statements(statement.body, world, replace(scope, model=outside))
-    _complete(world, scope)
+    _complete(world, scope, _first_line(statement.span))
     defined = {n: v for n, v in outside.variables.items() if n in world.states or n in world.sensors}
     block.world = TypedWorld(world.part, defined, span=_first_line(statement.span))
