@@ -19,6 +19,7 @@ from ppl.graph.bound import BoundModel
 from ppl.motion import mode, smooth
 from ppl.motion.acting import act
 from ppl.motion.block import Outside
+from ppl.motion.environments import act_in
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
@@ -65,12 +66,16 @@ def fit_motion(
     dtype: Any = None,
     start: dict[str, np.ndarray] | None = None,
     progress: Progress | None = None,
+    environment: Any = None,
 ) -> Posterior:
-    """The posterior of a model with a generalized block; `iterations` limits the sweeps over parameters and precisions."""
+    """The posterior of a model with a generalized block; `iterations` limits the sweeps over parameters and precisions. In an `environment`
+    the model acts."""
     use_compilation_cache()
     precision = checked_options(dtype, iterations, tolerance, restarts)
     acted: Mapping[str, np.ndarray] = {}
-    if plan.process is not None:
+    if environment is not None:
+        plan, acted = with_precision(precision, act_in)(plan, environment, seed)
+    elif plan.process is not None:
         plan, acted = with_precision(precision, act)(plan, seed)
     outcome = with_precision(precision, _outcome)(plan, Limits(iterations, tolerance, restarts, seed))
     report = MotionReport(plan, outcome.states.mean, outcome.states.covariance, outcome.learnt, seed, acted)

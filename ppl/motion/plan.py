@@ -92,30 +92,39 @@ def _line(line: Line) -> str:
 
 
 # ------------------------------------------------------------------ making a plan
-def plan_motion(bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None) -> MotionPlan:
-    """Raises AimError where the data, or what is asked for, do not fit the block."""
+def plan_motion(
+    bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None, environment: bool = False
+) -> MotionPlan:
+    """Raises AimError where the data, or what is asked for, do not fit the block. What is sensed comes of an environment where one is."""
     motion = bound.model.motion
     assert motion is not None
     _refuse_engines(motion, approximation, engine)
     prior, after = apart(bound, motion)
     known = known_of(prior)
     block = MotionBlock(bound, motion, options_of(motion, bound.sizes, known), known)
-    _check_data(block)
+    _check_data(block, environment)
     plan = MotionPlan(bound, block, prior, after)
+    if environment:
+        _refuse_beside_acting(plan)
+        return plan
     return plan if motion.world is None or _senses(block) else _in_world(plan)
 
 
-def _in_world(plan: MotionPlan) -> MotionPlan:
-    """Nothing is given that is sensed: it comes of the world."""
+def _refuse_beside_acting(plan: MotionPlan) -> None:
     motion, wrong = plan.block.motion, []
     if motion.scheme != "mode":
-        text = f"what is sensed comes of the world bin by bin, which `{motion.scheme}` does not follow"
+        text = f"what is sensed comes bin by bin, which `{motion.scheme}` does not follow"
         wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode"))
     for name in plan.latent:
         text = f"`{name}` is not known, and a model that acts knows its parameters"
         wrong.append(Diagnostic("AIM0713", text, plan.bound.model.variables[name].span, f"give {name} = …"))
     if wrong:
         raise AimError(wrong)
+
+
+def _in_world(plan: MotionPlan) -> MotionPlan:
+    """Nothing is given that is sensed: it comes of the world."""
+    _refuse_beside_acting(plan)
     bound = with_world(plan.bound)
     block = replace(plan.block, bound=bound)
     return replace(plan, bound=bound, block=block, process=process_of(bound, block.options, block.known))
@@ -196,23 +205,25 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
     return found
 
 
-def _check_data(block: MotionBlock) -> None:
+def _check_data(block: MotionBlock, environment: bool) -> None:
     motion, observed, wrong = block.motion, block.bound.observed, []
-    for name in (*motion.part.states, *motion.actions):
+    for name in motion.part.states:
         if name in observed:
-            text = f"`{name}` is given, and a {'state' if name in motion.part.states else 'action'} of a generalized block is inferred"
+            text = f"`{name}` is given, and a state of a generalized block is inferred"
             hint = f"write a sensor for it: y ~ Normal({name}, precision = …)"
+            wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
+    for name in motion.actions:
+        if name in observed:
+            text, hint = f"`{name}` is given, and a model does not read its actions", "leave it out: sensors feel it"
             wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
     wrong += _left_out(block)
     if motion.scheme == "smooth":
         wrong += _followable(block)
-    for name in motion.actions if _senses(block) else ():
-        text = f"`{name}` is an action: a record that others have acted in cannot be fitted yet"
-        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, f"declare it as an input: input {name}: real[T]"))
-    for name in motion.actions if motion.world is None and not _senses(block) else ():
-        text = f"`{name}` acts on an environment of one's own, which is not served yet"
-        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, "write what happens: world: …"))
-    need = 1 if motion.scheme == "smooth" else block.options.order_observed + 1
+    for name in motion.actions if motion.world is None and not _senses(block) and not environment else ():
+        text = f"`{name}` acts, and nothing says on what"
+        hint = "act in an environment, model.run(environment, steps = …), or write what happens: world: …"
+        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, hint))
+    need = 1 if motion.scheme == "smooth" or environment else block.options.order_observed + 1
     if block.bins < need:
         text = f"the record has {block.bins} bin{'s' * (block.bins != 1)}, and data embedded to order {need - 1} need {need}"
         hint = f"lower `order_observed` to {block.bins - 1}, or give a longer record" if block.bins else "give a longer record"
