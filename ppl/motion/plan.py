@@ -86,7 +86,8 @@ def _unknown(name: str, order: int, is_cause: bool) -> str:
 def _line(line: Line) -> str:
     told = {"equation": "equation of motion", "cause": "prior of the cause", "sensor": "sensor"}[line.role]
     call = line.statement.distribution
-    assert isinstance(call, typed.DistributionCall)
+    if not isinstance(call, typed.DistributionCall):
+        return f"{line.name} = …: {told}, without noise"
     orders = f"orders 0..{line.count - 1}" if line.count > 1 else "order 0"
     return f"{line.name} ~ {call.name}: {told}, noise of {orders}"
 
@@ -198,7 +199,9 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
             if later.variable in variables_in(s):
                 text = f"the cause `{s.variable}` reads `{later.variable}`, whose prior does not stand above it"
                 found.append(Diagnostic("AIM0713", text, s.span, "write the prior of the higher level first, or scheme = mode"))
-    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(x.size for x in block.lines if x.role != "sensor")
+    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(
+        x.size for x in block.lines if x.role != "sensor" and not x.certain
+    )
     if count > MOST_UNKNOWNS:
         text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
         found.append(Diagnostic("AIM0713", text, block.motion.span, "write scheme = mode, or take the record apart"))
