@@ -350,6 +350,28 @@ class Model:
 
         return {} if bound.model is self.typed else {"model": stored(bound.model)}
 
+    def run(self, environment: Any = None, *, steps: int, seed: int = 0, dtype: Any = None, **values: Any) -> Posterior:
+        """The posterior of a model whose `action` works on a Gymnasium environment for so many steps, or on its own `world` without one.
+
+        Observations are numbers by sensor, or a vector in the order of the file, and so are actions. The environment is copied at each step
+        (`copy.deepcopy`), to find how what is sensed answers an action.
+        """
+        motion = self.typed.motion
+        if motion is None or not motion.actions:
+            raise AimError([Diagnostic("AIM0714", f"`{self.name}` has no action, so it cannot run", self.typed.span, "fit it to data")])
+        bins = motion.loop.set
+        if bins.size is not None and bins.size != steps:
+            text = f"{steps} steps are asked for, and the block has {bins.size} bins"
+            raise AimError([Diagnostic("AIM0714", text, motion.span, f"write {motion.loop.name} in T, or ask for {bins.size}")])
+        values |= {} if bins.size is not None else {bins.key: steps}
+        if environment is None:
+            return self.fit(seed=seed, dtype=dtype, **values)
+        from ppl.motion.fitting import fit_motion
+        from ppl.motion.plan import plan_motion
+
+        posterior = fit_motion(plan_motion(self.bind(**values), environment=True), seed=seed, dtype=dtype, environment=environment)
+        return self._answering(posterior, posterior.plan.bound, None, None, {"seed": seed, "dtype": dtype})
+
     # ------------------------------------------------------------ other questions
     def to_numpyro(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> Callable[[], None]:
         """The model with its data as a NumPyro callable without arguments: `NUTS(model.to_numpyro(y=y))`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -129,16 +129,26 @@ def _check_statements(
             place = place_text(model.variables[name], first(absent & observed[name]))
             hint = "leave it out (null): the ranges of the loops do not reach it"
             findings.error("AIM0611", f"{place} is given, and no statement defines it", model.variables[name].span, hint)
-    for statement in model.statements:
-        if not isinstance(statement, RandomStatement):
-            continue
-        variable, name = model.variables[statement.variable], statement.variable
+    variables = {**model.variables, **(model.motion.happening if model.motion else {})}
+    for statement in (*(s for s in model.statements if isinstance(s, RandomStatement)), *_of_motion(model)):
+        variable, name = variables[statement.variable], statement.variable
         part = part_of(statement, variable, values.get(name) if name in observed else None, observed.get(name), evaluator)
         if part is not None:
             check_arguments(statement, part, variable, findings)
             if part.observed is not None:
                 check_observed(statement, part, variable, given.of(name)[-1].where, findings)
         _need_total(statement, observed.get(name), findings)
+
+
+def _of_motion(model: TypedModel) -> Iterator[RandomStatement]:
+    """What a generalized block and its world say with a distribution, at each bin."""
+    motion = model.motion
+    if motion is None:
+        return
+    for part in (motion.part, *([motion.world.part] if motion.world else [])):
+        for s in (*part.starts, *part.statements):
+            if s.distribution is not None:
+                yield motion.at_each_bin(s, s.distribution)
 
 
 def _need_total(statement: RandomStatement, observed: np.ndarray | None, findings: Findings) -> None:

@@ -212,10 +212,11 @@ def _reach(ledger: _Ledger) -> None:
 def refuse_undetermined(model: TypedModel, sizes: Mapping[str, int], findings: Findings) -> None:
     """Every set must have a size: the error says which values would show it."""
     wanted = {root(s)[0]: s.span for s in model.sets.values() if s.size is None and not s.key.endswith("?")}
+    inferred = {*model.motion.part.states, *model.motion.actions} if model.motion else set()
     for key in dict.fromkeys((*wanted, *model.sizes)):
         if key in sizes:
             continue
-        holders = [v for v in model.variables.values() if v.role in ("input", "random") and key in _roots(v)]
+        holders = [v for v in model.variables.values() if v.role in ("input", "random") and key in _roots(v) and v.name not in inferred]
         names = " or ".join(f"`{v.name}`" for v in holders[:3])
         hint = f"give {names}, or the size: {key} = 10" if names else f"give it: {key} = 10"
         spans = [wanted.get(key), *(v.span for v in holders), model.span]

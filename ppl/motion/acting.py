@@ -43,11 +43,18 @@ class SensedBlock(MotionBlock):
 def act(plan: MotionPlan, seed: int) -> tuple[MotionPlan, dict[str, np.ndarray]]:
     """The plan with what was sensed for data, and by name all that came of the world and the actions."""
     assert plan.process is not None
-    block, bound = plan.block, plan.bound
     if plan.process.actions:
         _refuse_numb(plan.process)
-    happened, sensed = Loop(block, plan.process).run(seed)
-    happened |= {n: rows[:, :, 0] for n, rows in sensed.items()}
+    happened, sensed = Loop(plan.block, plan.process).run(seed)
+    return sensed_plan(plan, sensed, happened)
+
+
+def sensed_plan(
+    plan: MotionPlan, sensed: Mapping[str, np.ndarray], happened: Mapping[str, np.ndarray]
+) -> tuple[MotionPlan, dict[str, np.ndarray]]:
+    """`sensed` is the motion of each sensor, (series, T, derivatives, size); `happened` by name what else came about."""
+    block, bound = plan.block, plan.bound
+    happened = {**happened, **{n: rows[:, :, 0] for n, rows in sensed.items()}}
     known = {n: v.reshape(bound.shape(bound.model.variables[n])) for n, v in happened.items()}
     given = {n: known[n] for n in sensed}
     masks = {n: np.ones(v.shape[: bound.model.variables[n].plates], bool) for n, v in given.items()}

@@ -59,7 +59,8 @@ class Unknown:
 
 @dataclass(frozen=True)
 class Line:
-    """A statement of the block: the noise of `variable`'s derivative of this `order`, in so many derivatives (`count`)."""
+    """A statement of the block: the noise of `variable`'s derivative of this `order`, in so many derivatives (`count`). One with `=` is
+    `certain`: it has none."""
 
     statement: typed.MotionStatement = field(repr=False)
     role: Literal["equation", "cause", "sensor"]
@@ -75,6 +76,10 @@ class Line:
     @property
     def size(self) -> int:
         return prod(self.shape)
+
+    @property
+    def certain(self) -> bool:
+        return self.statement.distribution is None
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ class MotionBlock:
 
     @cached_property
     def definitions(self) -> dict[str, typed.MotionStatement]:
-        return {s.variable: s for s in self.motion.part.statements if s.value is not None}
+        return {s.variable: s for s in self.motion.part.statements if s.value is not None and s.variable not in self.motion.part.states}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Of a variable of the block, at one bin of one series."""
@@ -140,7 +145,7 @@ class MotionBlock:
         states, options = self.motion.part.states, self.options
         found = []
         for s in self.motion.part.statements:
-            if s.distribution is None:
+            if s.variable in self.definitions:
                 continue
             if s.variable not in states:
                 role, count = "sensor", (options.order_observed if options.smoothness else 0) + 1
@@ -234,9 +239,11 @@ class MotionBlock:
         return lambda point: self.mean_at(line, self.values(point, moment, outside))
 
     def mean_at(self, line: Line, values: Mapping[str, Any]) -> Any:
-        call = line.statement.distribution
-        assert isinstance(call, typed.DistributionCall)
-        return self.number(line.statement, call.arguments["mean"], values, line.shape).reshape(-1)
+        call, mean = line.statement.distribution, line.statement.value
+        if mean is None:
+            assert isinstance(call, typed.DistributionCall)
+            mean = call.arguments["mean"]
+        return self.number(line.statement, mean, values, line.shape).reshape(-1)
 
     def number(self, statement: typed.MotionStatement, e: typed.TypedExpression, values: Mapping[str, Any], shape: tuple[int, ...]) -> Any:
         """The value of an expression of a statement, over the plates inside of the block and the axes of a value."""

@@ -19,6 +19,7 @@ from ppl.graph.bound import BoundModel
 from ppl.motion import mode, smooth
 from ppl.motion.acting import act
 from ppl.motion.block import Outside
+from ppl.motion.environments import act_in
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
@@ -33,6 +34,16 @@ from ppl.results.posterior import Posterior
 
 
 @dataclass(frozen=True)
+class Limits:
+    """Of the search for what is latent beside the states."""
+
+    sweeps: int | None
+    tolerance: float | None
+    restarts: int | None
+    seed: int
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a scheme left: the states, what is learnt beside them, and how it went."""
 
@@ -42,6 +53,7 @@ class Outcome:
     converged: bool
     seconds: dict[str, float]
     exact: bool = False
+    restarts: int = 1
 
 
 def fit_motion(
@@ -54,14 +66,18 @@ def fit_motion(
     dtype: Any = None,
     start: dict[str, np.ndarray] | None = None,
     progress: Progress | None = None,
+    environment: Any = None,
 ) -> Posterior:
-    """The posterior of a model with a generalized block; `iterations` limits the sweeps over parameters and precisions."""
+    """The posterior of a model with a generalized block; `iterations` limits the sweeps over parameters and precisions. In an `environment`
+    the model acts."""
     use_compilation_cache()
     precision = checked_options(dtype, iterations, tolerance, restarts)
     acted: Mapping[str, np.ndarray] = {}
-    if plan.process is not None:
+    if environment is not None:
+        plan, acted = with_precision(precision, act_in)(plan, environment, seed)
+    elif plan.process is not None:
         plan, acted = with_precision(precision, act)(plan, seed)
-    outcome = with_precision(precision, _outcome)(plan, iterations, tolerance)
+    outcome = with_precision(precision, _outcome)(plan, Limits(iterations, tolerance, restarts, seed))
     report = MotionReport(plan, outcome.states.mean, outcome.states.covariance, outcome.learnt, seed, acted)
     finite = bool(np.isfinite(outcome.trace).all())
     return Posterior(
@@ -78,6 +94,7 @@ def fit_motion(
         factor_energies=dict,
         joint_draws=with_precision(precision, report.joint_draws),
         seed=seed,
+        restarts=outcome.restarts,
         seconds=outcome.seconds,
         questions=MotionQuestions(plan.bound, _no_model, dict, report=report),
         warnings=(*(d.message for d in plan.bound.warnings), *_warnings(plan, outcome, finite)),
@@ -91,16 +108,24 @@ def _no_model(bound: BoundModel) -> Posterior:
 def _warnings(plan: MotionPlan, outcome: Outcome, finite: bool) -> list[str]:
     if not finite:
         names = ", ".join(f"`{x.name}`" for x in plan.block.unknowns)
-        return [f"the free energy is not finite: nothing determines some of {names} at some bin; observe more, or try scheme = smooth"]
-    if not outcome.converged:
-        return ["not converged: give more `iterations`, or a larger `tolerance`"]
-    return []
+        try_this = (
+            "say where states begin, or shorten `dt` if they outrun it"
+            if plan.engine == "smooth"
+            else "observe more, or try scheme = smooth"
+        )
+        return [f"the free energy is not finite: nothing determines some of {names} at some bin; {try_this}"]
+    found = [] if outcome.converged else ["not converged: give more `iterations`, or a larger `tolerance`"]
+    if plan.latent and plan.engine != "smooth":
+        names = ", ".join(f"`{n}`" for n in plan.latent)
+        text = f"`{plan.engine}` counts a sample once for each window that it is in: what it learns of {names} may be far off, and surer"
+        found.append(f"{text} than the record allows; scheme = smooth counts each sample once")
+    return found
 
 
-def _outcome(plan: MotionPlan, sweeps: int | None, tolerance: float | None) -> Outcome:
+def _outcome(plan: MotionPlan, limits: Limits) -> Outcome:
     parameters = Parameters(plan, conjugate=plan.engine != "flow")
     if plan.latent:
-        return _learnt(plan, parameters, sweeps, tolerance)
+        return _learnt(plan, parameters, limits)
     begun = time.perf_counter()
     outside = parameters.outside(jnp.zeros(0), {})
     scheme = scheme_of(plan, outside)
@@ -135,9 +160,9 @@ def _by_bin(scheme: Any, states: States, learnt: Learnt, outside: Outside) -> tu
     return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=path)
 
 
-def _learnt(plan: MotionPlan, parameters: Parameters, sweeps: int | None, tolerance: float | None) -> Outcome:
+def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome:
     if plan.engine == "flow":
-        return _learnt_by_flow(plan, parameters, sweeps)
+        return _learnt_by_flow(plan, parameters, limits.sweeps)
     begun = time.perf_counter()
     first = parameters.outside(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
     scheme = scheme_of(plan, first)
@@ -145,14 +170,14 @@ def _learnt(plan: MotionPlan, parameters: Parameters, sweeps: int | None, tolera
     learning = Learning(scheme, parameters)
     learning.program(learning.start.at, learning.start.gammas)
     compiled = time.perf_counter()
-    belief, last, trace, converged = learning.fit(sweeps, tolerance)
+    belief, last, trace, converged = learning.fit(limits.sweeps, limits.tolerance, restarts=limits.restarts, seed=limits.seed)
     last = jax.tree.map(np.asarray, last)
     gammas = {n: (float(a), float(b)) for n, (a, b) in belief.gammas.items()}
     learnt = Learnt(parameters, np.asarray(belief.at), last.covariance, last.moves, gammas)
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
     outside = parameters.outside(belief.at, learnt.precisions)
     settled = converged and bool(last.states.settled.all())
-    return Outcome(*_by_bin(scheme, last.states, learnt, outside), trace, settled, seconds)
+    return Outcome(*_by_bin(scheme, last.states, learnt, outside), trace, settled, seconds, restarts=limits.restarts or 1)
 
 
 def _learnt_by_flow(plan: MotionPlan, parameters: Parameters, sweeps: int | None) -> Outcome:

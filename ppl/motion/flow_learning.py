@@ -27,6 +27,7 @@ SWEEPS, PRECISION_STEPS = 8, 8
 SMALL = float(np.exp(-4))
 LONGEST = 4.0
 FLAT = 1e-16
+SETTLED = 1e-8  # change of the free energy over a sweep, relative to it
 LARGEST = 300.0  # exponent
 
 
@@ -165,7 +166,7 @@ class FlowLearning:
                 break
             if search.time < -8:
                 break
-        settled = len(trace) > 2 and abs(trace[-1] - trace[-2]) < 1e-3 * abs(trace[-1])
+        settled = len(trace) > 2 and abs(trace[-1] - trace[-2]) < SETTLED * (1 + abs(trace[-1]))
         covariance = np.zeros((len(start),) * 2)
         covariance[np.ix_(means, means)], covariance[np.ix_(noise, noise)] = search.covariance, search.precisions_covariance
         assert steps is not None

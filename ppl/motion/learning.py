@@ -9,6 +9,8 @@ whose Laplace approximation is the belief in θ: slope and curvature are taken i
 complement of the arrow). A precision p with a Gamma prior is a block of its own,
 q(p) = Gamma(a + N / 2, b + ½ E eᵀ (R ⊗ P₀) e), with E p in the noise of the states. A sweep is a Newton step in θ and the update of
 every p; each is shortened until L does not fall. The free energy is -L - ½ log |2π Cov θ|, with the last covariance for all sweeps.
+
+L may have several tops. The climb begins where it is highest among the top of the prior and some draws of it.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.scipy.special import digamma, gammaln
 
+from ppl.arrays.streams import stream
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import GammaPrior, Parameters
 from ppl.motion.residuals import LOG_2PI
@@ -33,6 +36,8 @@ HALVINGS = 12
 LONGEST = 64.0  # steps of precisions, in updates
 TOLERANCE = 1e-10
 SWEEPS = 100
+STARTS = 8  # the top of the prior and draws of it, of which the highest is climbed from
+LEAST = 1e-6  # of a precision that is drawn
 
 
 @dataclass(frozen=True)
@@ -108,16 +113,36 @@ class Learning:
     def program(self) -> Callable[..., Evaluation]:
         return jax.jit(self.evaluate)
 
-    # ------------------------------------------------------------ sweeps
+    # ------------------------------------------------------------ where to begin
     @property
     def start(self) -> Belief:
         gammas = {g.name: (jnp.asarray(g.shape), jnp.asarray(g.rate)) for g in self.parameters.gammas}
         return Belief(self.parameters.start, gammas)
 
-    def fit(self, sweeps: int | None, tolerance: float | None) -> tuple[Belief, Evaluation, np.ndarray, bool]:
-        """The belief, what is known at it, the bound after each sweep, and whether it has converged."""
-        belief = self.start
-        now = self.program(belief.at, belief.gammas)
+    def _drawn(self, rng: np.random.Generator) -> Belief:
+        """The prior's own coordinates near its top, and precisions."""
+        at = self.parameters.start + self.parameters.spread @ rng.standard_normal(self.parameters.size)
+        means = {g.name: max(rng.gamma(g.shape) / g.rate, LEAST) for g in self.parameters.gammas}
+        return Belief(at, {g.name: (jnp.asarray(g.shape), jnp.asarray(g.shape / means[g.name])) for g in self.parameters.gammas})
+
+    def _highest(self, count: int, seed: int) -> list[tuple[Belief, Evaluation]]:
+        """So many of the starts, those with the highest bounds first."""
+        rng = stream(seed, "starts")
+        beliefs = [self.start, *(self._drawn(rng) for _ in range(max(STARTS, count) - 1))]
+        known = [(belief, self.program(belief.at, belief.gammas)) for belief in beliefs]
+        return sorted(known, key=lambda pair: -np.nan_to_num(float(pair[1].bound), nan=-np.inf))[:count]
+
+    # ------------------------------------------------------------ sweeps
+    def fit(
+        self, sweeps: int | None, tolerance: float | None, *, restarts: int | None = None, seed: int = 0
+    ) -> tuple[Belief, Evaluation, np.ndarray, bool]:
+        """The belief, what is known at it, the bound after each sweep, and whether it has converged: the best of `restarts` climbs."""
+        climbs = [self._climb(*start, sweeps, tolerance) for start in self._highest(restarts or 1, seed)]
+        return max(climbs, key=lambda climb: np.nan_to_num(climb[2][-1], nan=-np.inf))
+
+    def _climb(
+        self, belief: Belief, now: Evaluation, sweeps: int | None, tolerance: float | None
+    ) -> tuple[Belief, Evaluation, np.ndarray, bool]:
         trace, limit, pace = [float(now.bound)], TOLERANCE if tolerance is None else tolerance, 1.0
         for _ in range(sweeps or SWEEPS):
             before, sd = (belief, now), np.sqrt(np.maximum(np.diagonal(now.covariance), 1e-300))

@@ -21,6 +21,7 @@ from ppl.semantics import typed
 from ppl.semantics.walking import variables_in
 
 PRIOR_STEPS = 20
+WIDEST = 4.0  # sd of a coordinate that is drawn
 
 
 @dataclass(frozen=True)
@@ -128,18 +129,28 @@ class Parameters:
         """The density of the coordinates, nats."""
         return jnp.zeros(()) if self.joint is None else self.joint(u)
 
-    @cached_property
+    @property
     def start(self) -> Any:
         """The coordinates at the top of the prior, by Newton's steps; where it is flat they are 0."""
-        u = jnp.zeros(self.size)
+        return self._top[0]
+
+    @property
+    def spread(self) -> Any:
+        """A root of the covariance that the prior has there; where it is flat it is told to be wide."""
+        return self._top[1]
+
+    @cached_property
+    def _top(self) -> tuple[Any, Any]:
+        u, spread = jnp.zeros(self.size), jnp.zeros((self.size, self.size))
         if not self.size:
-            return u
+            return u, spread
         slope, curvature = jax.jit(jax.grad(self.log_prior)), jax.jit(jax.hessian(self.log_prior))
         for _ in range(PRIOR_STEPS):
             values, vectors = jnp.linalg.eigh(-curvature(u))
             step = vectors @ ((vectors.T @ slope(u)) / jnp.maximum(jnp.abs(values), 1e-6))
             u = u + jnp.clip(step, -4.0, 4.0)
-        return u
+            spread = vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), WIDEST**-2))
+        return u, spread
 
     # ------------------------------------------------------------ what is told of them
     def families(self, mean: np.ndarray, covariance: np.ndarray) -> Iterator[tuple[str, str, dict[str, np.ndarray]]]:

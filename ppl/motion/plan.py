@@ -86,36 +86,46 @@ def _unknown(name: str, order: int, is_cause: bool) -> str:
 def _line(line: Line) -> str:
     told = {"equation": "equation of motion", "cause": "prior of the cause", "sensor": "sensor"}[line.role]
     call = line.statement.distribution
-    assert isinstance(call, typed.DistributionCall)
+    if not isinstance(call, typed.DistributionCall):
+        return f"{line.name} = …: {told}, without noise"
     orders = f"orders 0..{line.count - 1}" if line.count > 1 else "order 0"
     return f"{line.name} ~ {call.name}: {told}, noise of {orders}"
 
 
 # ------------------------------------------------------------------ making a plan
-def plan_motion(bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None) -> MotionPlan:
-    """Raises AimError where the data, or what is asked for, do not fit the block."""
+def plan_motion(
+    bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None, environment: bool = False
+) -> MotionPlan:
+    """Raises AimError where the data, or what is asked for, do not fit the block. What is sensed comes of an environment where one is."""
     motion = bound.model.motion
     assert motion is not None
     _refuse_engines(motion, approximation, engine)
     prior, after = apart(bound, motion)
     known = known_of(prior)
     block = MotionBlock(bound, motion, options_of(motion, bound.sizes, known), known)
-    _check_data(block)
+    _check_data(block, environment)
     plan = MotionPlan(bound, block, prior, after)
+    if environment:
+        _refuse_beside_acting(plan)
+        return plan
     return plan if motion.world is None or _senses(block) else _in_world(plan)
 
 
-def _in_world(plan: MotionPlan) -> MotionPlan:
-    """Nothing is given that is sensed: it comes of the world."""
+def _refuse_beside_acting(plan: MotionPlan) -> None:
     motion, wrong = plan.block.motion, []
     if motion.scheme != "mode":
-        text = f"what is sensed comes of the world bin by bin, which `{motion.scheme}` does not follow"
+        text = f"what is sensed comes bin by bin, which `{motion.scheme}` does not follow"
         wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode"))
     for name in plan.latent:
         text = f"`{name}` is not known, and a model that acts knows its parameters"
         wrong.append(Diagnostic("AIM0713", text, plan.bound.model.variables[name].span, f"give {name} = …"))
     if wrong:
         raise AimError(wrong)
+
+
+def _in_world(plan: MotionPlan) -> MotionPlan:
+    """Nothing is given that is sensed: it comes of the world."""
+    _refuse_beside_acting(plan)
     bound = with_world(plan.bound)
     block = replace(plan.block, bound=bound)
     return replace(plan, bound=bound, block=block, process=process_of(bound, block.options, block.known))
@@ -158,6 +168,20 @@ def apart(bound: BoundModel, motion: typed.TypedMotion) -> tuple[BoundModel, tup
     return BoundModel(alone, bound.sizes, values, {n: m for n, m in bound.observed.items() if n in kept}, bound.warnings), tuple(after)
 
 
+def _left_out(block: MotionBlock) -> list[Diagnostic]:
+    """Derivatives that statements name, and the orders that the data or parameters settle leave out."""
+    found, causes = [], {x.name for x in block.unknowns if x.is_cause}
+    for s in block.motion.part.statements:
+        for name in sorted({s.variable + "'" * s.order, *variables_in(s)}):
+            state = name.rstrip("'")
+            option = "order_causes" if state in causes else "order"
+            most = getattr(block.options, option)
+            if state in block.motion.part.states and len(name) - len(state) > most:
+                text = f"`{name}` is named here, and `{option}` is {most}"
+                found.append(Diagnostic("AIM0711", text, s.span, f"raise `{option}` to {len(name) - len(state)}"))
+    return found
+
+
 def _followable(block: MotionBlock) -> list[Diagnostic]:
     """What stands in the way of following the equations bin by bin."""
     found, states = [], {x.name: x.count - 1 for x in block.unknowns}
@@ -175,37 +199,43 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
             if later.variable in variables_in(s):
                 text = f"the cause `{s.variable}` reads `{later.variable}`, whose prior does not stand above it"
                 found.append(Diagnostic("AIM0713", text, s.span, "write the prior of the higher level first, or scheme = mode"))
-    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(x.size for x in block.lines if x.role != "sensor")
+    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(
+        x.size for x in block.lines if x.role != "sensor" and not x.certain
+    )
     if count > MOST_UNKNOWNS:
         text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
         found.append(Diagnostic("AIM0713", text, block.motion.span, "write scheme = mode, or take the record apart"))
     return found
 
 
-def _check_data(block: MotionBlock) -> None:
+def _check_data(block: MotionBlock, environment: bool) -> None:
     motion, observed, wrong = block.motion, block.bound.observed, []
-    for name in (*motion.part.states, *motion.actions):
+    for name in motion.part.states:
         if name in observed:
-            text = f"`{name}` is given, and a {'state' if name in motion.part.states else 'action'} of a generalized block is inferred"
+            text = f"`{name}` is given, and a state of a generalized block is inferred"
             hint = f"write a sensor for it: y ~ Normal({name}, precision = …)"
             wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
+    for name in motion.actions:
+        if name in observed:
+            text, hint = f"`{name}` is given, and a model does not read its actions", "leave it out: sensors feel it"
+            wrong.append(Diagnostic("AIM0712", text, block.bound.model.variables[name].span, hint))
+    wrong += _left_out(block)
     if motion.scheme == "smooth":
         wrong += _followable(block)
-    for name in motion.actions if _senses(block) else ():
-        text = f"`{name}` is an action: a record that others have acted in cannot be fitted yet"
-        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, f"declare it as an input: input {name}: real[T]"))
-    for name in motion.actions if motion.world is None and not _senses(block) else ():
-        text = f"`{name}` acts on an environment of one's own, which is not served yet"
-        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, "write what happens: world: …"))
-    need = max(block.options.order_observed, 0) + 1
+    for name in motion.actions if motion.world is None and not _senses(block) and not environment else ():
+        text = f"`{name}` acts, and nothing says on what"
+        hint = "act in an environment, model.run(environment, steps = …), or write what happens: world: …"
+        wrong.append(Diagnostic("AIM0713", text, block.bound.model.variables[name].span, hint))
+    need = 1 if motion.scheme == "smooth" or environment else block.options.order_observed + 1
     if block.bins < need:
         text = f"the record has {block.bins} bin{'s' * (block.bins != 1)}, and data embedded to order {need - 1} need {need}"
-        wrong.append(Diagnostic("AIM0710", text, motion.span, f"lower `order_observed` to {block.bins - 1}, or give a longer record"))
+        hint = f"lower `order_observed` to {block.bins - 1}, or give a longer record" if block.bins else "give a longer record"
+        wrong.append(Diagnostic("AIM0710", text, motion.span, hint))
     sensors = [line.name for line in block.lines if line.role == "sensor"]
-    if not _senses(block) and motion.world is None and not motion.actions:
-        text = "nothing that the block senses is given: there is nothing to infer its states from"
+    if not _senses(block) and motion.world is None and not motion.actions and motion.scheme != "smooth":
+        text = "no sample that the block senses is given: there is nothing to infer its states from"
         names = " or ".join(sensors) if sensors else "a sensor: y ~ Normal(…)"
-        wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}"))
+        wrong.append(Diagnostic("AIM0712", text, motion.span, f"give {names}, or write scheme = smooth, whose path needs none"))
     if motion.scheme == "flow" and block.options.order_observed < block.options.order:
         text = "the flow takes data with as many derivatives as states have"
         wrong.append(Diagnostic("AIM0713", text, motion.span, "leave `order_observed` out, or write scheme = mode"))

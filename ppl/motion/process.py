@@ -7,7 +7,7 @@ through the world's equations. Noise and inputs have derivatives as well, from t
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any
@@ -23,7 +23,6 @@ from ppl.motion.jets import derivatives
 from ppl.motion.options import MotionOptions
 from ppl.motion.smooth import NUGGET, Smooth
 from ppl.motion.starts import start_of
-from ppl.semantics import typed
 
 Driven = dict[str, dict[str, Any]]
 """`noise` by line and `inputs`, each with its derivatives (in bins) first."""
@@ -34,7 +33,6 @@ class Process:
     """`block` holds the world's statements as if they were those of a block that `smooth` follows."""
 
     block: MotionBlock
-    certain: frozenset[str] = field(default_factory=frozenset)  # the lines without noise
 
     @cached_property
     def scheme(self) -> Smooth:
@@ -52,7 +50,7 @@ class Process:
     @property
     def account(self) -> list[str]:
         """A line for each statement, as `ppl explain` prints it."""
-        noise = {line.name: "without noise" if line.name in self.certain else "with noise of its own" for line in self.block.lines}
+        noise = {line.name: "without noise" if line.certain else "with noise of its own" for line in self.block.lines}
         return [f"    {line.name}: {'sensor' if line.role == 'sensor' else 'moves'}, {noise[line.name]}" for line in self.block.lines]
 
     # ------------------------------------------------------------ where it begins, and what drives it
@@ -71,7 +69,7 @@ class Process:
         found = {}
         for line in self.block.lines:
             white = rng.standard_normal((len(self.block.members), self.block.bins, line.size))
-            if line.name in self.certain:
+            if line.certain:
                 found[line.name] = np.zeros((*white.shape[:2], self.count, line.size))
                 continue
             upper = [np.linalg.cholesky(np.linalg.inv(self._precision(line, m))).T for m in self.block.members]
@@ -97,7 +95,7 @@ class Process:
 
         def at(point: Any) -> dict[str, Any]:
             there, (noises, inputs, now) = back(point)
-            by_variable = {line.statement.variable: noises[line.name] for line in self.scheme.moved}
+            by_variable = {line.statement.variable: noises[line.name] for line in self.scheme.driven}
             return {line.name: mean for line, mean in self.scheme.means(there, by_variable, inputs, now, member, outside)}
 
         def highest(point: Any) -> Any:
@@ -123,7 +121,7 @@ class Process:
     def _beside(self, driven: Driven, time: Any, k: int) -> Any:
         """The k-th derivatives, in units of time, of all that drives the world."""
         scale = self.block.options.dt**k
-        noises = {line.name: driven["noise"][line.name][k] / scale for line in self.scheme.moved}
+        noises = {line.name: driven["noise"][line.name][k] / scale for line in self.scheme.driven}
         inputs = {n: (rows[k] if k < len(rows) else jnp.zeros_like(rows[0])) / scale for n, rows in driven["inputs"].items()}
         now = (jnp.asarray(time, float), jnp.ones(()) / scale, jnp.zeros(()))[min(k, 2)]
         return noises, inputs, now
@@ -133,14 +131,7 @@ def process_of(bound: BoundModel, options: MotionOptions, known: Mapping[str, An
     """The process that the `world` of a block describes."""
     motion = bound.model.motion
     assert motion is not None and motion.world is not None
-    certain, statements = set(), []
-    for s in motion.world.part.statements:
-        if s.value is not None and s.variable in motion.world.part.states:
-            certain.add(s.variable + "'" * s.order)
-            s = replace(s, value=None, distribution=typed.DistributionCall("Normal", {"mean": s.value}, span=s.span))
-        statements.append(s)
-    part = replace(motion.world.part, statements=tuple(statements))
-    return Process(MotionBlock(bound, replace(motion, part=part, scheme="smooth"), options, known), frozenset(certain))
+    return Process(MotionBlock(bound, replace(motion, part=motion.world.part, scheme="smooth"), options, known))
 
 
 def with_world(bound: BoundModel) -> BoundModel:

@@ -42,9 +42,14 @@ class Smooth:
 
     # ------------------------------------------------------------ the unknowns
     @cached_property
-    def moved(self) -> tuple[Line, ...]:
-        """The lines whose noise moves something: equations of motion and priors of causes."""
+    def driven(self) -> tuple[Line, ...]:
+        """Equations of motion and priors of causes."""
         return tuple(line for line in self.block.lines if line.role != "sensor")
+
+    @cached_property
+    def moved(self) -> tuple[Line, ...]:
+        """Those of them that have noise."""
+        return tuple(line for line in self.driven if not line.certain)
 
     @cached_property
     def sensors(self) -> tuple[Line, ...]:
@@ -66,7 +71,8 @@ class Smooth:
 
     def parts(self, u: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         """The states at the start, (order, size), and the noise of each line, (T, size)."""
-        states, noises, at = {}, {}, 0
+        states, at = {}, 0
+        noises = {line.statement.variable: jnp.zeros((self.block.bins, line.size)) for line in self.driven}
         for x in self.block.unknowns:
             if x.name in self.orders:
                 count = self.orders[x.name] * x.size
@@ -177,7 +183,7 @@ class Smooth:
         _, noises = self.parts(u)
         root = np.linalg.inv(np.linalg.cholesky(self.correlation))
         parts, constant = [], jnp.zeros(())
-        for line in self.block.lines:
+        for line in (*self.moved, *self.sensors):
             upper = jnp.linalg.cholesky(self.block.precision(line, outside, member)).T
             log_root = jnp.log(jnp.diagonal(upper)).sum()
             if line.role == "sensor" and not np.isfinite(self.records[line.name]).all():
@@ -259,14 +265,16 @@ class Smooth:
         return jax.vmap(lambda member, records: self._of_series(u, member, records, outside)[1])(self.block.members, self.records)
 
     def by_line(self, values: Any) -> Any:
-        ends = np.cumsum([0, *(line.size * self.block.bins for line in self.block.lines)])
-        return jnp.stack([values[..., a:b].sum() for a, b in pairwise(ends)])
+        told = [*self.moved, *self.sensors]
+        ends = dict(
+            zip((line.name for line in told), pairwise(np.cumsum([0, *(line.size * self.block.bins for line in told)])), strict=True)
+        )
+        return jnp.stack([values[..., slice(*ends.get(line.name, (0, 0)))].sum() for line in self.block.lines])
 
     def numbers(self) -> np.ndarray:
         whole = len(self.block.members) * self.block.bins
-        return np.asarray(
-            [np.isfinite(self.records[x.name]).sum() if x.name in self.records else whole * x.size for x in self.block.lines], float
-        )
+        by_line = {x.name: whole * x.size for x in self.moved} | {n: np.isfinite(record).sum() for n, record in self.records.items()}
+        return np.asarray([by_line.get(x.name, 0) for x in self.block.lines], float)
 
     def told(self, u: Any, outside: Outside) -> tuple[Any, Any]:
         """The unknowns of the block at each bin, (series, T, …), and their slopes in those of this scheme, (series, T, …, width)."""

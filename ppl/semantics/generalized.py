@@ -53,6 +53,7 @@ class _Block:
     statements: list[MotionStatement] = field(default_factory=list)
     world: TypedWorld | None = None
     is_world: bool = False
+    may_be_certain: bool = False  # whether what a state does may be said with `=`
 
     @property
     def part(self) -> MotionPart:
@@ -72,8 +73,9 @@ def check(statement: tree.Generalized, kind: str, scope: Scope, written: Written
         scope.findings.error("AIM0226", "a block goes over all members of its set", statement.binder.set.span, hint)
     plates = tuple(active.loop for active in scope.loops)
     block = _Block(loop, plates, int(options.folded.get("order", _ANY_ORDER if "order" in options.values else DEFAULTS["order"])))
+    block.may_be_certain = options.scheme == "smooth"
     _statements(statement.body, block, scope.inside((ActiveLoop(statement.binder.name, loop),)))
-    _complete(block, scope)
+    _complete(block, scope, _first_line(statement.span))
     _acts(block, scope)
     _put_axis(block, scope.model)
     found = TypedMotion(
@@ -111,8 +113,10 @@ def _put_axis(block: _Block, model: ModelNames) -> None:
             model.variables[name] = replace(variable, type=whole, plates=variable.plates + 1)
 
 
-def _complete(block: _Block, scope: Scope) -> None:
-    """Every state has an equation of motion or, as a hidden cause, a prior."""
+def _complete(block: _Block, scope: Scope, place: Span) -> None:
+    """There are states, each with an equation of motion or, as a hidden cause, a prior."""
+    if not block.states and not block.failed and not block.is_world:
+        scope.findings.error("AIM0223", "the block has no state: nothing in it moves", place, "declare one: state x: real")
     equations = {name for name, _ in block.equations}
     for name, span in block.states.items():
         if name not in equations and name not in scope.model.broken | block.failed:
@@ -219,7 +223,7 @@ def _enter(
 ) -> None:
     """Keep what a statement says, where the block can hold it."""
     value, distribution = said
-    if not _can_hold(target, value, distribution, order, block, scope):
+    if not _can_hold(target, value, distribution, into, block, scope):
         return
     indices = tuple(i for i in (elaborate(index, scope) for index in target.indices) if i is not None)
     loops = tuple(active.loop for active in scope.loops if active.loop is not block.loop)
@@ -230,7 +234,7 @@ def _can_hold(
     target: tree.Target,
     value: TypedExpression | None,
     distribution: DistributionCall | DistributionChoice | None,
-    order: int,
+    into: list[MotionStatement],
     block: _Block,
     scope: Scope,
 ) -> bool:
@@ -244,9 +248,9 @@ def _can_hold(
             if not isinstance(index, IndexReference) and any(r.name == block.loop.name for r in inside(index, IndexReference)):
                 hint = f"write [{block.loop.name}]: derivatives say what is before and after"
                 found.append(("an input is read at its own bin", use.span, hint))
-    if value is not None and target.name in block.states and not block.is_world and order:
-        hint = "write ~ Normal(…, precision = 1e6), or a definition without primes"
-        found.append((f"`{target.span.text}` is the derivative of a state: it has noise", target.span, hint))
+    if value is not None and target.name in block.states and into is block.statements and not block.may_be_certain:
+        hint = "write scheme = smooth, which follows equations without noise, or ~ Normal(…, precision = 1e6)"
+        found.append((f"`{target.span.text}` is of a state, which has noise in this scheme", target.span, hint))
     if distribution is not None:
         if not isinstance(distribution, DistributionCall) or distribution.name not in ("Normal", "MvNormal"):
             found.append(
@@ -390,8 +394,8 @@ def _world(statement: tree.World, block: _Block, scope: Scope) -> None:
     hidden = {name: "is what the model believes: the world has states of its own" for name in block.states.keys() - own}
     variables = {name: variable for name, variable in model.variables.items() if name not in block.states.keys() & own}
     outside = replace(model, variables=variables, primes=dict(model.primes), hidden=hidden, broken=set(model.broken))
-    world = _Block(block.loop, block.plates, block.order, is_world=True)
+    world = _Block(block.loop, block.plates, block.order, is_world=True, may_be_certain=True)
     _statements(statement.body, world, replace(scope, model=outside))
-    _complete(world, scope)
+    _complete(world, scope, _first_line(statement.span))
     defined = {n: v for n, v in outside.variables.items() if n in world.states or n in world.sensors}
     block.world = TypedWorld(world.part, defined, span=_first_line(statement.span))

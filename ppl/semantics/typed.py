@@ -379,6 +379,18 @@ class TypedMotion:
     world: TypedWorld | None = None
     span: Span = field(compare=False, repr=False, kw_only=True)
 
+    def at_each_bin(self, s: MotionStatement, distribution: DistributionCall | DistributionChoice) -> RandomStatement:
+        """What is said of a variable at one bin, as a statement about all of them."""
+        outer, span = len(self.plates), self.loop.span or self.span
+        own = IndexReference(self.loop.name, span=span, type=ValueType("member", (), self.loop.set))
+        return RandomStatement(
+            s.variable,
+            (*s.indices[:outer], own, *s.indices[outer:]),
+            (*s.loops[:outer], self.loop, *s.loops[outer:]),
+            distribution,
+            span=s.span,
+        )
+
     @property
     def happening(self) -> dict[str, Variable]:
         """The states of the world, as a run tells of them: with the block's axis."""

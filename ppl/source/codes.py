@@ -149,6 +149,7 @@ CODES: dict[str, str] = {
     "AIM0711": "an option of a generalized block whose value does not fit",
     "AIM0712": "a variable of a generalized block that is given or read where it cannot be",
     "AIM0713": "what a generalized block does not serve",
+    "AIM0714": "an environment that does not fit the model that acts in it",
     "AIM0720": "a statement without a message",
     "AIM0721": "a block that has no message",
     "AIM0722": "a joint block that is too large",

@@ -95,10 +95,19 @@ def test_the_world_moves_as_its_equations_say() -> None:
     assert found["angle"].family == "Delta"
 
 
+def test_a_record_of_acting_is_perceived_as_any_other() -> None:
+    record, alone = np.sin(np.arange(20) / 4), "        action a: real"
+    watched = ppl.parse(REACH).fit(y=record)
+    text = "\n".join(line for line in REACH.partition("        world:")[0].splitlines() if not line.startswith(alone))
+    other = ppl.parse(text).fit(y=record)
+    assert watched.elbo == pytest.approx(other.elbo, abs=1e-9)
+    assert watched["x"].mean == pytest.approx(other["x"].mean, abs=1e-12)
+    assert not {"a", "p"} & set(watched.names)
+
+
 REFUSED: dict[str, tuple[str, dict[str, Any], str]] = {
     "smooth": (REACH.replace("smoothness = 0.5", "smoothness = 0.5, scheme = smooth"), {}, "scheme = mode"),
     "numb": (REACH.replace("smoothness = 0.5", "smoothness = 0"), {}, "feels the action `a`"),
-    "record": (REACH, {"y": np.zeros(20)}, "others have acted"),
     "own environment": (REACH.partition("        world:")[0], {}, "write what happens"),
     "unknown parameter": (
         REACH.replace("    generalized", "    k ~ Normal(0, sd = 1)\n    generalized").replace("1 - x", "k - x"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,3 +150,42 @@ def test_missing_samples_stop_the_flow_and_fast_derivatives_stop_smooth() -> Non
         ppl.parse(SINGLE.replace("smoothness = 0.5", "smoothness = 0.5, scheme = flow")).fit(u=INPUT, y=y)
     with pytest.raises(ppl.AimError, match="is not followed by `smooth`"):
         ppl.parse(SINGLE.replace("smoothness = 0.5", "scheme = smooth").replace("2 * x,", "2 * x'',")).fit(u=INPUT, y=y)
+
+
+DRIFT = """
+model drift(n = 1, p = 1, q = 4):
+    generalized t in T (order = n, scheme = smooth):
+        state x: real ~ Normal(0, sd = 1)
+        x' ~ Normal(-x, precision = p)
+        y ~ Normal(x, precision = q)
+"""
+
+
+def test_a_path_needs_no_samples_around_a_bin_and_none_at_all() -> None:
+    """One sample of precision 4 on a prior of precision 1; and `x[t + 1] = w[t]`, of unit noise."""
+    model = ppl.parse(DRIFT)
+    assert model.fit(y=[1.0], n=6)["x"].mean == pytest.approx([4 / 5])
+    prior = model.fit(T=5)
+    assert prior.exact and prior.log_evidence == pytest.approx(0, abs=1e-12)
+    assert prior["x"].sd == pytest.approx(np.ones(5)) and prior["y"].var == pytest.approx(np.full(5, 1.25))
+
+
+@pytest.mark.parametrize(
+    ("text", "given", "code", "said"),
+    [
+        (DRIFT, {"p": -1}, "AIM0618", r"`precision` is -1 for x\[0\]"),
+        (DRIFT, {"y": [1.0, np.inf]}, "AIM0615", r"y\[1\] is infinite"),
+        (DRIFT, {"y": []}, "AIM0710", "give a longer record"),
+        (DRIFT.replace("x' ", "x'' "), {}, "AIM0711", "`x''` is named here, and `order` is 1"),
+        (DRIFT.replace("smooth", "mode"), {"y": [np.nan] * 4}, "AIM0712", "no sample that the block senses"),
+    ],
+)
+def test_what_the_data_break_is_told_at_its_place(text: str, given: dict[str, Any], code: str, said: str) -> None:
+    with pytest.raises(ppl.AimError, match=said) as caught:
+        ppl.parse(text).fit(**{"y": [1.0, 2.0, 1.0], **given})
+    assert [d.code for d in caught.value.diagnostics] == [code]
+
+
+def test_a_block_has_a_state() -> None:
+    with pytest.raises(ppl.AimError, match="the block has no state"):
+        ppl.parse("model m:\n    generalized t in T:\n        y ~ Normal(0, 1)\n")

@@ -103,3 +103,36 @@ def test_smooth_noise_is_a_dense_gaussian() -> None:
     assert posterior["x"].mean == pytest.approx(x @ mean + gain @ (RECORD - x @ mean), abs=1e-8)
     assert posterior["x"].var == pytest.approx(np.diagonal(x @ prior @ x.T - gain @ (x @ prior @ x.T)), abs=1e-8)
     assert posterior["v"].mean[0] == 1.0 and posterior["v"].sd[0] == 0.0
+
+
+DECAY = """
+model decay(k):
+    tau ~ Gamma(2, rate = 0.1)
+    generalized t in T (dt = 0.1, order = 6, smoothness = 0.5, scheme = smooth):
+        state x: real START
+        rate = -k * x
+        x' = rate
+        y ~ Normal(x, precision = tau)
+"""
+
+
+def test_an_equation_without_noise_is_solved() -> None:
+    """The record is Normal about `exp(-k t)` times the start, and a precision about a known curve has a Gamma."""
+    times = 0.1 * np.arange(25)
+    curve, rough = np.exp(-1.5 * times), correlation(25, 0.5)
+    record = 2 * curve + 0.1 * np.sin(np.arange(25) ** 2 * 1.3)
+    known = ppl.parse(DECAY.replace("START", "~ Normal(1, sd = 2)")).fit(y=record, k=1.5, tau=64)
+    whole = rough / 64 + 4 * np.outer(curve, curve)
+    gain = 4 * np.linalg.solve(whole, curve)
+    assert known.exact and known.log_evidence == pytest.approx(log_normal(record, curve, whole), abs=1e-6)
+    assert known["x"].mean[0] == pytest.approx(1 + gain @ (record - curve), abs=1e-8)
+    assert known["x"].var == pytest.approx((4 - 4 * gain @ curve) * curve**2, rel=1e-6)
+    learnt = ppl.parse(DECAY.replace("START", "= 2")).fit(y=record, k=1.5)
+    error = record - 2 * curve
+    assert learnt["tau"].params["shape"] == pytest.approx(2 + 25 / 2)
+    assert learnt["tau"].params["rate"] == pytest.approx(0.1 + 0.5 * error @ np.linalg.solve(rough, error), rel=1e-6)
+
+
+def test_only_a_path_has_equations_without_noise() -> None:
+    with pytest.raises(ppl.AimError, match="`x'` is of a state, which has noise in this scheme"):
+        ppl.parse(DECAY.replace("START", "= 2").replace("smooth)", "mode)"))
