@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ from ppl.graph.arithmetic import compute, named
 from ppl.graph.functions import apply_known
 from ppl.results.belief import Belief
 from ppl.results.posterior import Posterior
-from ppl.semantics.typed import Variable
-from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.semantics.typed import IndexSet, Variable
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
@@ -134,12 +134,8 @@ class BeliefMeaning:
     def entry(self, name: str, value: np.ndarray, indices: tuple[tree.Expression, ...], subject: tree.Expression) -> np.ndarray:
         """The entry of a belief at these indices, numbers or members. Raises AimError where there is none."""
         axes = self.variables[name.rstrip("'")].type.axes
-        place = []
-        for k, index in enumerate(indices):
-            at = compute(index, self)
-            own = axes[k].set if k < len(axes) else None
-            members = own.members if own is not None else None
-            place.append(members.index(at) if isinstance(at, str) and members and at in members else at)
+        sets = [*(axis.set for axis in axes), *(None for _ in indices[len(axes) :])]
+        place = [ordinal(compute(index, self), own) for index, own in zip(indices, sets, strict=False)]
         if len(place) > value.ndim or any(isinstance(i, str) or not 0 <= i < n for i, n in zip(place, value.shape, strict=False)):
             text = f"there is no entry `{subject.span.text}`: the belief has the shape {list(value.shape)}"
             raise AimError([Diagnostic("AIM0803", text, subject.span)])
@@ -156,9 +152,28 @@ class BeliefMeaning:
         belief = self.beliefs[name]
         p = np.asarray(belief.params["p"])
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
-        member = compute(comparison.right, lambda _: None)
-        state = belief.members.index(member) if isinstance(member, str) and belief.members else int(member)
-        return self.entry(name, p, indices, comparison.left)[..., state]
+        members = belief.members or tuple(map(str, range(p.shape[-1])))
+        member = written(compute(comparison.right, lambda _: None))
+        if member not in members:
+            raise no_member(name, member, members, comparison.right.span)
+        return self.entry(name, p, indices, comparison.left)[..., members.index(member)]
+
+
+def ordinal(at: Any, own: IndexSet | None) -> Any:
+    """The place along an axis that a member or its number names; what is no member as it is."""
+    if isinstance(at, str):
+        return own.members.index(at) if own is not None and own.members and at in own.members else at
+    return int(at) - (own.low if own is not None else 0)
+
+
+def written(member: Any) -> str:
+    """A member as the file writes it."""
+    return member if isinstance(member, str) else f"{float(member):.10g}"
+
+
+def no_member(name: str, member: str, members: Sequence[str], span: Span) -> AimError:
+    hint = did_you_mean(member, members) or f"it has {', '.join(members)}"
+    return AimError([Diagnostic("AIM0110", f"`{name}` has no member `{member}`", span, hint)])
 
 
 @dataclass(frozen=True)
