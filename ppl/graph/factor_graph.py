@@ -110,6 +110,9 @@ class FactorGraph:
         blocks = [f"factor graph of {self.model}", _plate_lines(self), _variable_lines(self), _statement_lines(self)]
         return "\n".join(block for block in blocks if block)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def to_dot(self) -> str:
         """The picture in Graphviz' language."""
         from ppl.graph.drawing import to_dot

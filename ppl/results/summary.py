@@ -36,8 +36,8 @@ class Row:
         return f"{self.name}{place} = {self.member}" if self.member else f"{self.name}{place}"
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass(frozen=True, repr=False)
+class Table(html.Shown):
     """`hidden` counts the entries of each belief that are not among the rows."""
 
     rows: tuple[Row, ...]
