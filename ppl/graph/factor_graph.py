@@ -43,9 +43,11 @@ class FactorGraph:
 
     @property
     def latents(self) -> tuple[VariableNode, ...]:
+        """The variables that are to be inferred."""
         return tuple(v for v in self.variables if v.latent)
 
     def variable(self, name: str) -> VariableNode:
+        """The node of this name."""
         return self._by_name[name]
 
     def sources(self, name: str) -> tuple[str, ...]:
