@@ -277,6 +277,23 @@ def test_an_interrupt_is_quiet(monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_an_interrupt_ends_the_process_at_once_and_quietly(folder):
+    """Also in the middle of what catches every exception, as a callback of the garbage collector does."""
+    program = """
+import os, signal
+from ppl.tools import command_line
+def status(_):
+    try: os.kill(os.getpid(), signal.SIGINT)
+    except BaseException: pass
+    return 0
+command_line.status = status
+signal.signal(signal.SIGINT, signal.default_int_handler)
+command_line.main([])
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", "")
+
+
 def test_every_command_has_help(capsys):
     for name in COMMANDS:
         assert status([name, "--help"]) == 0
