@@ -10,7 +10,7 @@ import numpy as np
 from ppl.agents.evaluation import Factor
 from ppl.agents.rows import by_variable
 from ppl.agents.trace import Trace
-from ppl.engines.checks import FACTS, RESULTS, BeliefMeaning, compare, expect_belief, failure, no_member, ordinal, written
+from ppl.engines.checks import FACTS, RESULTS, BeliefMeaning, compare, expect_belief, failure, no_member, ordinal, refuse_word, written
 from ppl.graph.arithmetic import compute, named
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.syntax import tree
@@ -38,7 +38,9 @@ def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
         raise AimError(
             [Diagnostic("AIM0801", "of a run it can be expected what is done, seen or believed at a step: go[0] = cue", item.span)]
         )
-    if np.all(compute(subject, meaning)):
+    holds = compute(subject, meaning)
+    refuse_word(holds, subject)
+    if np.all(holds):
         return []
     told = f": {compute(subject.left, meaning)} {subject.operator} …" if isinstance(subject, tree.Binary) else ""
     return [failure(item, f"expected `{subject.span.text}`, which does not hold{told}")]
@@ -56,6 +58,8 @@ def _refuse_steps(subject: tree.Expression, trace: Trace) -> None:
 
 def _alike(got: Any, wanted: Any) -> tuple[Any, Any]:
     """Members that are numbers compare with numbers."""
+    if np.ndim(got) or np.ndim(wanted):
+        return (str(got), str(wanted)) if isinstance(got, str) or isinstance(wanted, str) else (got, wanted)
     if isinstance(got, str) != isinstance(wanted, str):
         return (got, written(wanted)) if isinstance(got, str) else (written(got), wanted)
     return got, wanted

@@ -56,5 +56,5 @@ def test_expectations_name_members_by_their_numbers(tmp_path: Path) -> None:
     assert right.messages == []
     assert [message.partition(": ")[2].splitlines()[0] for message in wrong.messages] == [
         "error[AIM0110]: `cell` has no member `0`",
-        "error[AIM0803]: there is no entry `rate[0]`: the belief has the shape [3]",
+        "error[AIM0803]: there is no entry `rate[0]`: the shape is [3]",
     ]
