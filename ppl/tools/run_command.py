@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PRIOR_DRAWS = 1000
 
 
-@click.command()
+@click.command(short_help="Fit a model, or run an agent, and print what comes out.")
 @file_argument
 @data_option
 @set_option
