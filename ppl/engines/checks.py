@@ -211,6 +211,8 @@ class _Meaning(BeliefMeaning):
         if isinstance(e, tree.Call):
             return super().__call__(e)
         name, indices = named(e)
+        if name is None:
+            return None
         bound = self.posterior.plan.bound
         if name in self.beliefs or (name in self.variables and name not in bound.values):
             text = f"`{name}` is believed, and has no value that could be compared"
