@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ppl import arr_coc as arr_coc
     from ppl.agent import Agent as Agent
-    from ppl.api import Model as Model
     from ppl.api import compare as compare
     from ppl.api import load as load
     from ppl.api import open_posterior as open_posterior
     from ppl.api import parse as parse
+    from ppl.model import Model as Model
     from ppl.results.belief import Belief as Belief
     from ppl.results.posterior import Posterior as Posterior
     from ppl.source.diagnostics import AimError as AimError
@@ -30,7 +30,7 @@ _HOMES = {
     "AimError": "ppl.source.diagnostics",
     "Belief": "ppl.results.belief",
     "Diagnostic": "ppl.source.diagnostics",
-    "Model": "ppl.api",
+    "Model": "ppl.model",
     "Posterior": "ppl.results.posterior",
     "compare": "ppl.api",
     "load": "ppl.api",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from ppl.api import Model
+from ppl.model import Asked, Model
 from ppl.source.diagnostics import AimError, Diagnostic
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ppl.graph.dataset import Dataset
     from ppl.graph.factor_graph import FactorGraph
     from ppl.results.posterior import Posterior
+    from ppl.results.questions import Questions
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,8 @@ class Agent(Model):
         from ppl.agents.options import rates
         from ppl.agents.runs import run
 
+        if where is not None and not isinstance(where, Mapping):
+            raise TypeError(f"`where` gives values by name, where={{'side': …}}, and is no {type(where).__name__}")
         told = {"rates": rates(learning_rate, forgetting), "dtype": dtype or np.float64}
         options: dict[str, Any] = {"steps": steps, "episodes": episodes, "seed": seed, "choose": choose, **told}
         world = dict(where or {})
@@ -137,21 +140,12 @@ class Agent(Model):
         posterior, behaviour = fit(
             bound, records, engine=engine, approximation=chosen, rates=rates(learning_rate, forgetting), options=options
         )
-        return self._answering(posterior, bound, engine, approximation, {}, behaviour=behaviour)
+        return self._answering(posterior, bound, Asked(engine, approximation), behaviour=behaviour)
 
-    def _answering(
-        self,
-        posterior: Posterior,
-        bound: BoundModel,
-        engine: str | None,
-        approximation: str | None,
-        options: Mapping[str, Any],
-        **known: Any,
-    ) -> Posterior:
+    def _questions(self, posterior: Posterior, bound: BoundModel, asked: Asked, **known: Any) -> Questions:
         from ppl.agents.fitting import AgentQuestions
 
-        fit, texts = self._fitter(engine, approximation, options), self._texts(bound, engine, approximation)
-        return replace(posterior, questions=AgentQuestions(bound, fit, texts, **known))
+        return AgentQuestions(bound, self._fitter(asked), self._texts(bound, asked), **known)
 
     def unknown(self, data: Any = None, *, datasets: Sequence[Dataset] = (), **values: Any) -> tuple[str, ...]:
         """The parameters that are not given: the agent acts once they are, or `fit` infers them from its behaviour."""

@@ -54,9 +54,10 @@ FLOORS = {
         "motion",
         "results",
     },
-    "api": {"source", "syntax", "catalogue", "semantics", "arrays", "graph", "compiler", "engines", "motion", "results", "agents", "agent"},
-    "agent": {"api", "source", "syntax", "semantics", "graph", "compiler", "engines", "motion", "results", "agents"},
-    "arr_coc": {"source", "images", "results", "api", "agent"},
+    "api": {"source", "syntax", "semantics", "graph", "engines", "results", "agents", "agent", "model"},
+    "model": {"source", "syntax", "semantics", "graph", "compiler", "engines", "motion", "results"},
+    "agent": {"model", "source", "syntax", "semantics", "graph", "compiler", "engines", "motion", "results", "agents"},
+    "arr_coc": {"source", "images", "results", "api", "agent", "model"},
     "tools": {
         "source",
         "images",
@@ -73,9 +74,10 @@ FLOORS = {
         "agents",
         "api",
         "agent",
+        "model",
     },
 }
-WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "images", "semantics", "graph", "tools", "api", "agent", "arr_coc")
+WITHOUT_JAX = ("source", "catalogue", "arrays", "syntax", "images", "semantics", "graph", "tools", "api", "agent", "model", "arr_coc")
 
 
 def modules() -> list[Path]:

@@ -13,11 +13,11 @@ from ppl.agents.foresight import outcomes_of
 from ppl.agents.network import AgentNetwork
 from ppl.agents.policies import Policies
 from ppl.agents.program import AgentProgram
-from ppl.source import html
+from ppl.source.html import Shown
 
 
-@dataclass(frozen=True)
-class AgentAccount:
+@dataclass(frozen=True, repr=False)
+class AgentAccount(Shown):
     program: AgentProgram = field(repr=False)
 
     def __str__(self) -> str:
@@ -30,9 +30,6 @@ class AgentAccount:
         for name, table in network.learnt.items():
             lines.append(f"learns {name}: {counted(prod(table.shape), 'row')} of counts, after each step")
         return "\n".join([*lines, *self._planning()])
-
-    def _repr_html_(self) -> str:
-        return html.preformatted(str(self))
 
     def _beliefs(self) -> list[str]:
         """What is believed jointly, and why."""

@@ -39,6 +39,9 @@ def run_in(
 
     The environment is reset with `seed`, `seed + 1`, …. Raises `AimError` where its spaces do not fit the agent.
     """
+    if not callable(getattr(environment, "reset", None)) or not callable(getattr(environment, "step", None)):
+        text = f"an environment has `reset` and `step`, as those of Gymnasium have; this is of type {type(environment).__name__}"
+        raise AimError([Diagnostic("AIM0413", text, None, "leave it out, and the agent acts in its own model")])
     _check_actions(program.network, getattr(environment, "action_space", None))
     told, paid = [], []
     for episode in range(episodes):

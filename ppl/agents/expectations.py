@@ -10,7 +10,7 @@ import numpy as np
 from ppl.agents.evaluation import Factor
 from ppl.agents.rows import by_variable
 from ppl.agents.trace import Trace
-from ppl.engines.checks import FACTS, RESULTS, BeliefMeaning, compare, expect_belief, failure
+from ppl.engines.checks import FACTS, RESULTS, BeliefMeaning, compare, expect_belief, failure, no_member, ordinal, refuse_word, written
 from ppl.graph.arithmetic import compute, named
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.syntax import tree
@@ -38,7 +38,9 @@ def expect_of_trace(item: tree.Expect, trace: Trace) -> list[str]:
         raise AimError(
             [Diagnostic("AIM0801", "of a run it can be expected what is done, seen or believed at a step: go[0] = cue", item.span)]
         )
-    if np.all(compute(subject, meaning)):
+    holds = compute(subject, meaning)
+    refuse_word(holds, subject)
+    if np.all(holds):
         return []
     told = f": {compute(subject.left, meaning)} {subject.operator} …" if isinstance(subject, tree.Binary) else ""
     return [failure(item, f"expected `{subject.span.text}`, which does not hold{told}")]
@@ -56,8 +58,10 @@ def _refuse_steps(subject: tree.Expression, trace: Trace) -> None:
 
 def _alike(got: Any, wanted: Any) -> tuple[Any, Any]:
     """Members that are numbers compare with numbers."""
+    if np.ndim(got) or np.ndim(wanted):
+        return (str(got), str(wanted)) if isinstance(got, str) or isinstance(wanted, str) else (got, wanted)
     if isinstance(got, str) != isinstance(wanted, str):
-        return (got, f"{float(wanted):.10g}") if isinstance(got, str) else (f"{float(got):.10g}", wanted)
+        return (got, written(wanted)) if isinstance(got, str) else (written(got), wanted)
     return got, wanted
 
 
@@ -110,20 +114,14 @@ class _Meaning:
         entries = indices[plates + 1 :]
         if not 0 < len(indices) - plates <= len(own[0].variable.type.axes) - plates + 1:
             raise AimError([Diagnostic("AIM0801", f"`{e.span.text}` needs the number of a step", e.span, f"write {e.span.text}[0]")])
-        place = tuple(self._member(i, own[0].variable.type.axes[k].set) for k, i in enumerate(indices[:plates]))
+        place = tuple(ordinal(compute(i, self), own[0].variable.type.axes[k].set) for k, i in enumerate(indices[:plates]))
         factor = next((f for f in own if f.place == place), None)
         if factor is None:
             raise AimError([Diagnostic("AIM0803", f"there is no `{e.span.text}` in this run", e.span)])
-        found = tuple(self._member(i, factor.variable.type.axes[plates].set) for i in entries)
-        if any(not 0 <= k < factor.size for k in found):
+        found = tuple(ordinal(compute(i, self), factor.variable.type.axes[plates].set) for i in entries)
+        if any(isinstance(k, str) or not 0 <= k < factor.size for k in found):
             raise AimError([Diagnostic("AIM0803", f"`{factor.name}` has {factor.size} numbers, counted from 0", e.span)])
         return factor, self._step(indices[plates], e), found
-
-    def _member(self, index: tree.Expression, own: Any) -> int:
-        value = compute(index, self)
-        if isinstance(value, str) and own is not None and own.members and value in own.members:
-            return own.members.index(value)
-        return int(value) - (own.low if own is not None else 0)
 
     def _step(self, index: tree.Expression, e: tree.Expression) -> int:
         step = compute(index, self)
@@ -145,13 +143,10 @@ class _Meaning:
             text = f"`{factor.name}` is real: expect of mean({comparison.left.span.text}) and sd({comparison.left.span.text})"
             raise AimError([Diagnostic("AIM0803", text, comparison.left.span)])
         members = factor.members
-        member = compute(comparison.right, lambda _: None)
-        word = member if isinstance(member, str) else f"{float(member):.10g}"
-        if word not in members:
-            raise AimError(
-                [Diagnostic("AIM0110", f"`{factor.name}` has no member `{word}`", comparison.right.span, did_you_mean(word, members))]
-            )
-        return np.asarray(self._belief(factor)[step][members.index(word)])
+        member = written(compute(comparison.right, lambda _: None))
+        if member not in members:
+            raise no_member(factor.name, member, members, comparison.right.span)
+        return np.asarray(self._belief(factor)[step][members.index(member)])
 
     def _belief(self, factor: Factor) -> np.ndarray:
         """The belief over a state at each step of the first episode."""

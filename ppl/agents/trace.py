@@ -37,10 +37,12 @@ class Trace:
 
     @property
     def episodes(self) -> int:
+        """How many there are."""
         return self.told.seen.shape[0]
 
     @property
     def steps(self) -> int:
+        """How many there are in each episode."""
         return self.told.seen.shape[1]
 
     def single(self, episode: int) -> Trace:

@@ -243,7 +243,8 @@ class Conjugate(Kind):
         return {"moments": self.family.expected_statistics(new), "natural": new, "entropy": self.family.entropy(new).sum()}
 
     def marginal(self, block: Block, name: str, latents: Latents, moments: Arrays, natural: Arrays) -> dict[str, np.ndarray]:
-        return {k: np.asarray(v) for k, v in _told(self.family)(natural).items()}
+        told = _told(self.family)(natural)
+        return {k: np.asarray(told[k]) for k in self.family.parameters}
 
     def draws(
         self, block: Block, latents: Latents, moments: Arrays, natural: Arrays, rng: np.random.Generator, count: int

@@ -146,7 +146,8 @@ class LatentEvaluator(EnumeratingEvaluator):
         if (where.data >= 0).all():
             return quantity
         values = self.values[variable.name]
-        data = index_value(known(np.where(widen(places >= 0, values.ndim), 0.0, values)), indices)
+        filled = np.where(widen(places >= 0, values.ndim), 0.5, values)  # a number that has a logarithm and a reciprocal
+        data = index_value(known(filled), indices)
         return apply_quantity("if", [where.map(lambda a: (a < 0) * 1.0), data, quantity])
 
     def deterministic(self, name: str, indices: tuple[Plated, ...], span: Any) -> Any:

@@ -26,8 +26,8 @@ from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.semantics import typed
 from ppl.semantics.walking import inside, variables_in
-from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
+from ppl.source.html import Shown
 
 FEW_BRANCHES = 32  # states that are summed over without being asked
 MOST_BRANCHES = 4096  # states that `use exact` sums over
@@ -38,8 +38,8 @@ JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
 WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}  # what other engines can serve
 
 
-@dataclass(frozen=True)
-class Plan:
+@dataclass(frozen=True, repr=False)
+class Plan(Shown):
     """`str()` is what `ppl explain` prints."""
 
     bound: BoundModel = field(repr=False)
@@ -66,9 +66,6 @@ class Plan:
         from ppl.compiler.explain import explain
 
         return explain(self)
-
-    def _repr_html_(self) -> str:
-        return html.preformatted(str(self))
 
 
 def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None = None, engine: str | None = None) -> Plan:

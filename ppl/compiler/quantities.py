@@ -129,6 +129,8 @@ def known_feature(value: Plated, feature: str) -> Plated:
             return value.map(lambda a: 1.0 / np.asarray(a, float))
         case "squared":
             return value * value
+        case "inverse_squared":
+            return value.map(lambda a: 1.0 / np.asarray(a, float) ** 2)
         case "log1p_squared":
             return (value * value).map(np.log1p)
         case "square":

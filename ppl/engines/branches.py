@@ -16,7 +16,7 @@ import numpy as np
 from ppl.arrays.streams import stream
 from ppl.compiler.plan import Plan, conditioned, states_of
 from ppl.compiler.rewrites import HIDDEN
-from ppl.engines.reports import Reporter
+from ppl.engines.reports import Reporter, with_observed
 from ppl.engines.vmp import Run
 from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
@@ -60,8 +60,10 @@ class Branches:
         if variable.type.kind == "member" and variable.type.member_of is not None:
             size = self.plan.bound.sizes[variable.type.member_of.key]
             p = np.tensordot(self.weights, (values[..., None] == np.arange(size)) * 1.0, axes=1)
-            return Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members)
-        return Belief(name, "Bernoulli", {"p": np.tensordot(self.weights, values * 1.0, axes=1)})
+            belief = Belief(name, "Categorical", {"p": p}, members=self.plan.bound.member_names(name))
+        else:
+            belief = Belief(name, "Bernoulli", {"p": np.tensordot(self.weights, values * 1.0, axes=1)})
+        return with_observed(belief, self.plan.bound)
 
     def joint_draws(self, count: int, seed: int) -> dict[str, np.ndarray]:
         """Draws of the states, and of everything else given them."""

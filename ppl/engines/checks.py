@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -16,8 +16,8 @@ from ppl.graph.arithmetic import compute, named
 from ppl.graph.functions import apply_known
 from ppl.results.belief import Belief
 from ppl.results.posterior import Posterior
-from ppl.semantics.typed import Variable
-from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.semantics.typed import IndexSet, Variable
+from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.source.text import Span
 from ppl.syntax import tree
 
@@ -82,6 +82,7 @@ def expect(item: tree.Expect, posterior: Posterior) -> list[str]:
         told = "an approximation was made" if item.subject.name == "exact" else f"the fit ended with `{posterior.status}`"
         return [failure(item, f"expected `{item.subject.name}`, but {told}")]
     holds = np.asarray(compute(item.subject, lookup))
+    refuse_word(holds, item.subject)
     if holds.all():
         return []
     sides = ""
@@ -110,19 +111,27 @@ class BeliefMeaning:
     def __call__(self, e: tree.Expression) -> Any:
         if not isinstance(e, tree.Call):
             return None
-        if len(e.arguments) in (1, 2) and e.function.name in (*MOMENTS, "quantile", "median"):
+        if e.arguments and e.function.name in (*MOMENTS, "quantile", "median"):
             subject = e.arguments[0].value
             name, indices = named(subject)
             if name is None:
                 return None
             belief = self.belief(name, subject)
-            if e.function.name in ("quantile", "median"):
-                q = 0.5 if e.function.name == "median" else float(compute(e.arguments[1].value, self))
-                value = belief.quantile(q)
-            else:
-                value = getattr(belief, MOMENTS[e.function.name])
+            if len(e.arguments) != 1 + (e.function.name == "quantile"):
+                takes = "a variable and a probability" if e.function.name == "quantile" else "one variable"
+                raise AimError([Diagnostic("AIM0801", f"`{e.function.name}` of a belief takes {takes}", e.span)])
+            value = self.moment(e, belief)
             return self.entry(name, np.asarray(value), indices, subject)
         return self.probability(e) if e.function.name == "probability" else None
+
+    def moment(self, e: tree.Call, belief: Belief) -> Any:
+        """A moment or a quantile of a belief. Raises AimError for those that it does not have."""
+        try:
+            if e.function.name not in ("quantile", "median"):
+                return getattr(belief, MOMENTS[e.function.name])
+            return belief.quantile(0.5 if e.function.name == "median" else float(compute(e.arguments[-1].value, self)))
+        except ValueError as error:
+            raise AimError([Diagnostic("AIM0801", str(error), e.span)]) from None
 
     def belief(self, name: str | None, subject: tree.Expression) -> Belief:
         """The belief of this name. Raises AimError where there is none."""
@@ -134,14 +143,10 @@ class BeliefMeaning:
     def entry(self, name: str, value: np.ndarray, indices: tuple[tree.Expression, ...], subject: tree.Expression) -> np.ndarray:
         """The entry of a belief at these indices, numbers or members. Raises AimError where there is none."""
         axes = self.variables[name.rstrip("'")].type.axes
-        place = []
-        for k, index in enumerate(indices):
-            at = compute(index, self)
-            own = axes[k].set if k < len(axes) else None
-            members = own.members if own is not None else None
-            place.append(members.index(at) if isinstance(at, str) and members and at in members else at)
+        sets = [*(axis.set for axis in axes), *(None for _ in indices[len(axes) :])]
+        place = [ordinal(compute(index, self), own) for index, own in zip(indices, sets, strict=False)]
         if len(place) > value.ndim or any(isinstance(i, str) or not 0 <= i < n for i, n in zip(place, value.shape, strict=False)):
-            text = f"there is no entry `{subject.span.text}`: the belief has the shape {list(value.shape)}"
+            text = f"there is no entry `{subject.span.text}`: the shape is {list(value.shape)}"
             raise AimError([Diagnostic("AIM0803", text, subject.span)])
         return value[tuple(int(i) for i in place)]
 
@@ -151,25 +156,72 @@ class BeliefMeaning:
         if not isinstance(comparison, tree.Binary) or comparison.operator != "==":
             raise AimError([Diagnostic("AIM0801", "`probability` takes a comparison with a member: `probability(z[0] == 1)`", e.span)])
         name, indices = named(comparison.left)
-        if name is None or name not in self.beliefs:
-            raise AimError([Diagnostic("AIM0803", "there is no belief in what `probability` names", comparison.left.span)])
-        belief = self.beliefs[name]
+        belief = self.belief(name, comparison.left)
+        assert name is not None
+        if belief.family not in ("Categorical", "Bernoulli"):
+            text = f"`{name}` has no members with a probability each: it is {described(belief)}"
+            raise AimError([Diagnostic("AIM0803", text, comparison.left.span)])
         p = np.asarray(belief.params["p"])
         p = np.stack([1 - p, p], axis=-1) if belief.family == "Bernoulli" else p
-        member = compute(comparison.right, lambda _: None)
-        state = belief.members.index(member) if isinstance(member, str) and belief.members else int(member)
-        return self.entry(name, p, indices, comparison.left)[..., state]
+        members = belief.members or tuple(map(str, range(p.shape[-1])))
+        member = written(compute(comparison.right, lambda _: None))
+        if member not in members:
+            raise no_member(name, member, members, comparison.right.span)
+        return self.entry(name, p, indices, comparison.left)[..., members.index(member)]
+
+
+def ordinal(at: Any, own: IndexSet | None) -> Any:
+    """The place along an axis that a member or its number names; what is no member as it is."""
+    if isinstance(at, str):
+        return own.members.index(at) if own is not None and own.members and at in own.members else at
+    return int(at) - (own.low if own is not None else 0)
+
+
+def described(belief: Belief) -> str:
+    """What a belief is, in a sentence."""
+    return {"Draws": "known by draws", "Delta": "known by its value"}.get(belief.family, f"a {belief.family}")
+
+
+def refuse_word(value: Any, subject: tree.Expression) -> None:
+    """A member is neither true nor false, so that nothing is expected of it alone."""
+    if np.asarray(value).dtype.kind in "USO":
+        told = f"`{subject.span.text}` is a member of a set, which neither holds nor fails"
+        raise AimError([Diagnostic("AIM0801", told, subject.span, f"expect {subject.span.text} == …")])
+
+
+def written(member: Any) -> str:
+    """A member as the file writes it."""
+    return member if isinstance(member, str) else f"{float(member):.10g}"
+
+
+def no_member(name: str, member: str, members: Sequence[str], span: Span) -> AimError:
+    hint = did_you_mean(member, members) or f"it has {', '.join(members)}"
+    return AimError([Diagnostic("AIM0110", f"`{name}` has no member `{member}`", span, hint)])
 
 
 @dataclass(frozen=True)
 class _Meaning(BeliefMeaning):
-    """Of a fit its results too."""
+    """Of a fit its results too, sizes, and what was given; a variable that is believed has no value of its own."""
 
     posterior: Posterior
 
     def __call__(self, e: tree.Expression) -> Any:
-        if not (isinstance(e, tree.Name) and e.name in RESULTS):
+        if isinstance(e, tree.Name) and e.name in RESULTS:
+            return self._result(e)
+        if isinstance(e, tree.Call):
             return super().__call__(e)
+        name, indices = named(e)
+        if name is None:
+            return None
+        bound = self.posterior.plan.bound
+        if name in self.beliefs or (name in self.variables and name not in bound.values):
+            text = f"`{name}` is believed, and has no value that could be compared"
+            raise AimError([Diagnostic("AIM0801", text, e.span, f"expect mean({e.span.text}) = …, or {e.span.text} ~ …")])
+        if name in self.variables and self.variables[name].type.kind != "member":
+            return self.entry(name, np.asarray(bound.values[name]), indices, e)
+        return np.asarray(bound.sizes[name]) if name in bound.sizes and not indices else None
+
+    def _result(self, e: tree.Name) -> np.ndarray:
         value = getattr(self.posterior, e.name)
         if value is None:
             text = f"`{e.name}` is not known: the posterior is an approximation"
@@ -184,7 +236,7 @@ def expect_belief(item: tree.Expect, meaning: BeliefMeaning) -> list[str]:
     assert name is not None
     family, wanted = _wanted(item, belief, meaning)
     if belief.family != family:
-        return [failure(item, f"expected `{name}` to be a {family}, but it is a {belief.family}")]
+        return [failure(item, f"expected `{name}` to be a {family}, but it is {described(belief)}")]
     within = float(compute(item.within, meaning)) if item.within is not None else None
     messages = []
     for key, value in wanted.items():

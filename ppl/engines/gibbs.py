@@ -236,7 +236,7 @@ class ChainsReporter:
             belief = self.told.with_observed(Belief(name, "Draws", {}, draws=draws))
             return replace(belief, chains=self.chains.length.chains)
         p = (draws[..., None] == np.arange(self.plan.bound.sizes[of.key])).mean(axis=0)
-        return self.told.with_observed(Belief(name, "Categorical", {"p": p}, members=of.members))
+        return self.told.with_observed(Belief(name, "Categorical", {"p": p}, members=self.plan.bound.member_names(name)))
 
     def joint_draws(self, n: int, seed: int) -> dict[str, np.ndarray]:
         """Draws of everything together, those first: the chains' own in their order, spread over the chains."""

@@ -30,6 +30,7 @@ from ppl.engines.predictions import affine_moments, closed_prediction
 from ppl.engines.vmp import Run
 from ppl.families.family import Family
 from ppl.families.registry import FAMILIES, NUMERIC
+from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import sizes_of
 from ppl.graph.references import statement_uses
 from ppl.results.belief import Belief
@@ -135,26 +136,10 @@ class Reporter:
         return params if given is None else {**params, "mean": np.where(np.isnan(given), params["mean"], given)}
 
     def members(self, name: str) -> tuple[str, ...] | None:
-        index_set = self.plan.bound.model.variables[name].type.member_of
-        return index_set.members if index_set is not None else None
+        return self.plan.bound.member_names(name)
 
     def with_observed(self, belief: Belief) -> Belief:
-        """The belief with the entries that were observed at their values."""
-        bound = self.plan.bound
-        if belief.name not in bound.values:
-            return belief
-        observed, values = bound.observed[belief.name], bound.values[belief.name]
-        params = {
-            k: np.where(widen(observed, np.ndim(v)), point_parameter(belief.family, k, values, np.asarray(v)), v)
-            for k, v in belief.params.items()
-        }
-        draws = None if belief.draws is None else np.where(widen(observed, belief.draws.ndim - 1), values, belief.draws)
-        given = np.where(widen(observed, values.ndim), values, np.nan)
-        moments = belief.moments
-        if moments is not None:
-            fixed = widen(observed, moments[0].ndim)
-            moments = np.where(fixed, values, moments[0]), np.where(fixed, 0.0, moments[1])
-        return Belief(belief.name, belief.family, params, belief.members, observed, given, draws, moments)
+        return with_observed(belief, self.plan.bound)
 
     # ------------------------------------------------------------ deterministic quantities
     def reaches(self, names: set[str], targets: set[str]) -> bool:
@@ -270,6 +255,24 @@ class Reporter:
             p = (draws[..., None] == np.arange(self.plan.bound.sizes[value.member_of.key])).mean(axis=0)
             return self.with_observed(Belief(name, "Categorical", {"p": p}, members=self.members(name)))
         return self.with_observed(Belief(name, "Draws", {}, draws=draws))
+
+
+def with_observed(belief: Belief, bound: BoundModel) -> Belief:
+    """The belief with the entries that were observed at their values."""
+    if belief.name not in bound.values:
+        return belief
+    observed, values = bound.observed[belief.name], bound.values[belief.name]
+    params = {
+        k: np.where(widen(observed, np.ndim(v)), point_parameter(belief.family, k, values, np.asarray(v)), v)
+        for k, v in belief.params.items()
+    }
+    draws = None if belief.draws is None else np.where(widen(observed, belief.draws.ndim - 1), values, belief.draws)
+    given = np.where(widen(observed, values.ndim), values, np.nan)
+    moments = belief.moments
+    if moments is not None:
+        fixed = widen(observed, moments[0].ndim)
+        moments = np.where(fixed, values, moments[0]), np.where(fixed, 0.0, moments[1])
+    return Belief(belief.name, belief.family, params, belief.members, observed, given, draws, moments)
 
 
 def point_parameter(family: str, key: str, values: np.ndarray, like: np.ndarray) -> np.ndarray:

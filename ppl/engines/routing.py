@@ -17,8 +17,8 @@ from ppl.engines.settled import settled
 from ppl.graph.bound import BoundModel
 from ppl.results.posterior import Posterior
 from ppl.semantics.typed import Approximation
-from ppl.source import html
 from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.html import Shown
 
 MOST_SAMPLED = 2000  # latent numbers that are sampled without being asked
 OPTIONS = {
@@ -28,8 +28,8 @@ OPTIONS = {
 }
 
 
-@dataclass(frozen=True)
-class BridgePlan:
+@dataclass(frozen=True, repr=False)
+class BridgePlan(Shown):
     """A plan that NumPyro runs; `str()` is what `ppl explain` prints."""
 
     bound: BoundModel = field(repr=False)
@@ -44,9 +44,6 @@ class BridgePlan:
         given = [n for n in self.bound.values if model.variables[n].role == "random"]
         head = [f"{model.kind} {model.name}", "observed: " + (", ".join(given) if given else "nothing"), f"engine: {self.engine}"]
         return "\n".join([*head, *(f"    {reason}" for reason in self.reasons)])
-
-    def _repr_html_(self) -> str:
-        return html.preformatted(str(self))
 
 
 def route(bound: BoundModel, *, approximation: Approximation | None = None, engine: str | None = None) -> Plan | BridgePlan:

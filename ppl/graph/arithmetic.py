@@ -43,8 +43,7 @@ def compute(e: tree.Expression, lookup: Lookup, folder: Path | None = None) -> A
         case tree.ListLiteral(items=items):
             return _listed([compute(i, lookup, folder) for i in items], e)
         case tree.Index(base=base, indices=indices):
-            value = np.asarray(compute(base, lookup, folder))
-            return value[tuple(int(compute(i, lookup, folder)) for i in indices)]
+            return _entry(compute(base, lookup, folder), [compute(i, lookup, folder) for i in indices], e)
         case tree.Call(function=tree.Name(name="csv"), arguments=arguments):
             return read_column([a.value for a in arguments], folder, e)
         case tree.Call(function=function, arguments=arguments):
@@ -64,15 +63,28 @@ def named(e: tree.Expression) -> tuple[str | None, tuple[tree.Expression, ...]]:
 
 
 def _apply(name: str, values: list[Any], e: tree.Expression) -> np.ndarray:
-    words = [v for v in values if isinstance(v, str)]
-    if words:
-        raise AimError([Diagnostic("AIM0801", f"`{words[0]}` is no number here", e.span, f"of a belief write mean({words[0]})")])
+    _refuse_words(values, e)
     try:
         return apply_known(name, [Plated((), np.asarray(v)) for v in values]).data
     except KeyError:
         raise AimError([Diagnostic("AIM0801", f"unknown function `{name}`", e.span)]) from None
     except (TypeError, ValueError) as error:
         raise AimError([Diagnostic("AIM0801", f"`{name}` cannot be computed of these values: {error}", e.span)]) from None
+
+
+def _entry(of: Any, places: list[Any], e: tree.Expression) -> np.ndarray:
+    _refuse_words([of, *places], e)
+    value = np.asarray(of)
+    if len(places) > value.ndim or any(np.ndim(i) or not 0 <= i < n or i % 1 for i, n in zip(places, value.shape, strict=False)):
+        text = f"there is no entry `{e.span.text}`: what is before the brackets has the shape {list(value.shape)}"
+        raise AimError([Diagnostic("AIM0801", text, e.span, "indices start at 0")])
+    return value[tuple(int(i) for i in places)]
+
+
+def _refuse_words(values: list[Any], e: tree.Expression) -> None:
+    words = [v for v in values if isinstance(v, str)]
+    if words:
+        raise AimError([Diagnostic("AIM0801", f"`{words[0]}` is no number here", e.span, f"of a belief write mean({words[0]})")])
 
 
 def _listed(items: list[Any], e: tree.Expression) -> Any:

@@ -26,6 +26,11 @@ class BoundModel:
         """The number of members along an axis of a variable."""
         return self.sizes[axis.set.key] + axis.extra if axis.set is not None else axis.size
 
+    def member_names(self, name: str) -> tuple[str, ...] | None:
+        """What the members are called that a variable takes; None where they are called 0, 1, 2, … or it takes none."""
+        index_set = self.model.variables[name].type.member_of
+        return index_set.names(self.sizes[index_set.key]) if index_set is not None else None
+
     def shape(self, variable: Variable) -> tuple[int, ...]:
         """The lengths of a variable's axes, those of the plates first."""
         return tuple(self.length(axis) for axis in variable.type.axes)

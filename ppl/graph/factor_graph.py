@@ -43,9 +43,11 @@ class FactorGraph:
 
     @property
     def latents(self) -> tuple[VariableNode, ...]:
+        """The variables that are to be inferred."""
         return tuple(v for v in self.variables if v.latent)
 
     def variable(self, name: str) -> VariableNode:
+        """The node of this name."""
         return self._by_name[name]
 
     def sources(self, name: str) -> tuple[str, ...]:
@@ -109,6 +111,9 @@ class FactorGraph:
     def __str__(self) -> str:
         blocks = [f"factor graph of {self.model}", _plate_lines(self), _variable_lines(self), _statement_lines(self)]
         return "\n".join(block for block in blocks if block)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def to_dot(self) -> str:
         """The picture in Graphviz' language."""

@@ -149,7 +149,8 @@ def _twice(name: str, first: str, second: str, findings: Findings) -> None:
 
 
 def _unknown(model: TypedModel, name: str, where: str, findings: Findings) -> None:
-    known = [*(n for n, v in model.variables.items() if v.role != "deterministic"), *sorted(size_names(model))]
+    written = (n for n in model.variables if " " not in n)  # without the numbers of an update's priors
+    known = [*(n for n in written if model.variables[n].role != "deterministic"), *sorted(size_names(model))]
     hint = did_you_mean(name, known) or (f"it has {_listed(known)}" if known else "it has none that can be given")
     findings.error("AIM0605", f"model `{model.name}` has no variable `{name}`", None, hint, where=where)
 

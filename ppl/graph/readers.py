@@ -25,18 +25,18 @@ def read(path: str | Path) -> Dataset:
     """The values in a file. Raises `AimError` where it cannot be read."""
     name, path = str(path), Path(path)
     ending = path.suffix.lower()
-    if is_image(path):
-        return image_dataset(features(path), name)
-    if ending not in _READERS:
-        near = did_you_mean(ending, _READERS)
-        raise _problem(
-            "AIM0601", name, f"a data file ends in {', '.join(_READERS)}; this one in `{ending}`" if ending else "a data file", near
-        )
     if not path.exists():
         beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise _problem("AIM0601", name, "there is no such file", did_you_mean(path.name, beside))
     if path.is_dir():
         raise _problem("AIM0601", name, "this is a folder, not a file", "name a file in it")
+    if is_image(path):
+        return image_dataset(features(path), name)
+    if ending not in _READERS:
+        expected = f"a data file ends in {', '.join(_READERS)}, an image in {', '.join(ENDINGS)}"
+        raise _problem(
+            "AIM0601", name, f"{expected}; this one " + (f"in `{ending}`" if ending else "has no ending"), did_you_mean(ending, _READERS)
+        )
     try:
         return _READERS[ending](path, name)
     except OSError as error:

@@ -18,12 +18,13 @@ from ppl.semantics.motion_options import SCHEMES
 from ppl.semantics.typed import Approximation
 from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.html import Shown
 
 MOST_UNKNOWNS = 4000  # of a record that `smooth` takes as one dense block
 
 
-@dataclass(frozen=True)
-class MotionPlan:
+@dataclass(frozen=True, repr=False)
+class MotionPlan(Shown):
     """`str()` is what `ppl explain` prints. `prior` is the model of what stands outside of the block, `after` the definitions that read
     the block's variables."""
 

@@ -92,6 +92,7 @@ class Belief:
 
     @property
     def sd(self) -> np.ndarray:
+        """The standard deviation of each entry."""
         return np.sqrt(np.maximum(self.var, 0.0))
 
     @property

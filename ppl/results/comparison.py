@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ppl.source.diagnostics import AimError, Diagnostic
+from ppl.source.html import Shown
 
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
@@ -38,8 +39,8 @@ class Compared:
         return math.exp(self.log_bayes_factor)
 
 
-@dataclass(frozen=True)
-class Comparison:
+@dataclass(frozen=True, repr=False)
+class Comparison(Shown):
     """The models, best evidence first. `notes` say what the numbers are where they are not what their names say."""
 
     rows: tuple[Compared, ...]
@@ -68,7 +69,10 @@ def _short(value: float) -> str:
 
 
 def compare(posteriors: Mapping[str, Posterior], *, draws: int, seed: int) -> Comparison:
-    """The comparison. Raises AimError where the posteriors are not of the same data."""
+    """The comparison. Raises AimError where the posteriors are not of the same data, TypeError for what are no posteriors by name."""
+    wrong = posteriors if not isinstance(posteriors, Mapping) else next((p for p in posteriors.values() if not hasattr(p, "asked")), None)
+    if wrong is not None:
+        raise TypeError(f'posteriors are compared by name, compare({{"a": a, "b": b}}), and not a {type(wrong).__name__}')
     _refuse_other_data(posteriors)
     criteria, notes = _leave_one_out(posteriors, draws, seed)
     order = sorted(posteriors, key=lambda name: -_known(posteriors[name].elbo))

@@ -81,6 +81,7 @@ class Posterior:
 
     @property
     def converged(self) -> bool:
+        """Whether the fit ended as it should: exact, or at its tolerance; of a sampler, whether its chains agree."""
         return self.status in ("exact", "converged")
 
     @cached_property
@@ -248,6 +249,9 @@ class Posterior:
         bound = f", elbo {self.elbo:.6g} nats" if len(self.elbo_trace) else ""
         tail = "" if self.told_khat is None else f", k-hat {self.told_khat:.2f}"
         return f"{self.model}: {self.status}{bound}{tail}"
+
+    def __repr__(self) -> str:
+        return f"<posterior of {self._account}; beliefs in {', '.join(self.names) or 'nothing'}>"
 
     def __str__(self) -> str:
         return "\n".join([self._account, str(self.summary(rows=SHOWN)), *self.cautions])

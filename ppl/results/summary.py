@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 
 import numpy as np
@@ -28,14 +28,16 @@ class Row:
     high: float
     ess: float = NAN
     rhat: float = NAN
+    member: str = field(default="", kw_only=True)  # whose probability this is
 
     @property
     def label(self) -> str:
-        return self.name + (f"[{', '.join(map(str, self.index))}]" if self.index else "")
+        place = f"[{', '.join(map(str, self.index))}]" if self.index else ""
+        return f"{self.name}{place} = {self.member}" if self.member else f"{self.name}{place}"
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass(frozen=True, repr=False)
+class Table(html.Shown):
     """`hidden` counts the entries of each belief that are not among the rows."""
 
     rows: tuple[Row, ...]
@@ -112,4 +114,4 @@ def _member_rows(name: str, belief: Belief, axes: tuple[Axis, ...]) -> Iterator[
     for place in _places(belief, p.shape[:-1]):
         best = int(p[place].argmax())
         member = belief.members[best] if belief.members else str(best)
-        yield Row(name, (*_labels(place, axes), f"= {member}"), "Categorical", float(p[place][best]), NAN, NAN, NAN)
+        yield Row(name, _labels(place, axes), "Categorical", float(p[place][best]), NAN, NAN, NAN, member=member)

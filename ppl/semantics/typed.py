@@ -30,6 +30,10 @@ class IndexSet:
     size_name: str | None = None  # `type Cell = 0..M`: the parameter of type size that gives the upper bound
     span: Span | None = field(default=None, compare=False, repr=False)
 
+    def names(self, size: int) -> tuple[str, ...] | None:
+        """What so many members are called; None where that is 0, 1, 2, …"""
+        return tuple(str(self.low + k) for k in range(size)) if self.members is None and self.low else self.members
+
 
 @dataclass(frozen=True)
 class Axis:

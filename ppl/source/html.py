@@ -1,4 +1,4 @@
-"""Results as notebooks show them: escaped text in headings, tables and boxes, whose looks are the notebook's own."""
+"""Results as notebooks and the prompt show them: escaped text in headings, tables and boxes, whose looks are the notebook's own."""
 
 from __future__ import annotations
 
@@ -27,3 +27,13 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1) 
 
 def preformatted(text: str) -> str:
     return f"<pre>{escape(text)}</pre>"
+
+
+class Shown:
+    """A value that is shown as its text, at the prompt and in a notebook. A dataclass of this kind is made with `repr=False`."""
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return preformatted(str(self))

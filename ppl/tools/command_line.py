@@ -10,6 +10,7 @@ import gc
 import importlib
 import io
 import os
+import signal
 import sys
 
 import click
@@ -18,6 +19,7 @@ from ppl import __version__
 from ppl.source.diagnostics import AimError, did_you_mean
 from ppl.tools.messages import show_bug, show_diagnostics
 
+INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 COMMANDS = {
     "run": "ppl.tools.run_command",
     "check": "ppl.tools.file_commands",
@@ -61,7 +63,16 @@ def main(arguments: list[str] | None = None) -> None:
     What imports and compilation leave is not garbage: to look through it every 700 objects took a tenth of a short run.
     """
     gc.set_threshold(100_000, 50, 50)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
     sys.exit(status(arguments))
+
+
+def _end(*_: object) -> None:
+    """Ctrl-C ends the process at once. A thread of JAX that compiles falls over where Python is taken down around it, and an exception is
+    lost where garbage is being collected. Files are written whole or not at all."""
+    os.write(2, b"\n")
+    os._exit(INTERRUPTED)
 
 
 def status(arguments: list[str] | None = None) -> int:
@@ -81,7 +92,7 @@ def status(arguments: list[str] | None = None) -> int:
         usage.show()
         return usage.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that flushing at the end meets no closed pipe
         return 141

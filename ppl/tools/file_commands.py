@@ -17,7 +17,7 @@ from ppl.tools.messages import as_json, say, show_diagnostics
 from ppl.tools.options import format_option
 
 
-@click.command()
+@click.command(short_help="Show the errors and warnings of files or folders.")
 @click.argument("files", nargs=-1, required=True, metavar="FILE…")
 @format_option
 def check(files: tuple[str, ...], form: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -22,25 +22,30 @@ FIT_OPTIONS = ("engine", "seed", "progress", "dtype", "iterations", "tolerance",
 
 @dataclass(frozen=True)
 class Inputs:
-    """A model with what it is given. `from_file` says that this is what a line of the file says."""
+    """A model with what it is given. `line` is what holds of the file's `fit` line, `overridden` whether settings stand over some of it."""
 
     file: SourceFile
     model: Model
     datasets: Sequence[Dataset] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
-    line: Mapping[str, Any] = field(default_factory=dict)
-    from_file: bool = False
+    line: Dataset | None = None
+    overridden: bool = False
     picture: Features | None = None  # of the image among the data, where there is one
 
     @property
     def observes(self) -> bool:
         """Whether anything that may hold observations is given."""
-        return bool(self.datasets or self.from_file or self.model.typed.potentials) or bool(_random(self.model) & _roots(self.settings))
+        return bool(self.given or self.model.typed.potentials) or bool(_random(self.model) & _roots(self.settings))
 
     @property
     def run_line(self) -> tree.RunLine | None:
         """The file's first `run` line for this agent."""
         return next((line for line in self.file.typed.runs if line.model.name == self.model.name), None)
+
+    @property
+    def given(self) -> list[Dataset]:
+        """The data: those of files, or those of the file's `fit` line."""
+        return [*self.datasets, *([] if self.line is None else [self.line])]
 
     @property
     def by_name(self) -> dict[str, Any]:
@@ -49,9 +54,8 @@ class Inputs:
 
     @property
     def mapping(self) -> dict[str, Any] | None:
-        """The values of the file's line, and settings whose name is that of an option of `fit`."""
-        clashing = {name: value for name, value in self.settings.items() if name in FIT_OPTIONS}
-        return {**self.line, **clashing} or None
+        """The settings whose name is that of an option of `fit`."""
+        return {name: value for name, value in self.settings.items() if name in FIT_OPTIONS} or None
 
 
 def gather(file_name: str, model_name: str | None, data: Sequence[str], pairs: tuple[tuple[str, Any], ...]) -> Inputs:
@@ -65,11 +69,20 @@ def gather(file_name: str, model_name: str | None, data: Sequence[str], pairs: t
     model = file.named(line.model.name) if line is not None else file.model(model_name or _ran(file))
     picture, data = _picture(data, settings, model)
     datasets = read_all(data) + ([picture.dataset] if picture is not None else [])
-    if line is None or _random(model) & _roots(settings):
-        return Inputs(file, model, datasets, settings, picture=picture and picture.told)
-    from ppl.api import line_values
+    inputs = Inputs(file, model, datasets, settings, picture=picture and picture.told)
+    return inputs if line is None else _with_line(inputs, line)
 
-    return Inputs(file, model, datasets, settings, dict(line_values(line, model.typed, file.folder)), from_file=True)
+
+def _with_line(inputs: Inputs, line: tree.FitLine) -> Inputs:
+    """What the `fit` line says stands, but for what settings give as a whole."""
+    from ppl.api import line_values
+    from ppl.graph.dataset import from_mapping
+
+    said = dict(line_values(line, inputs.model.typed, inputs.file.folder))
+    left = {name: value for name, value in said.items() if name.partition("[")[0] not in inputs.settings}
+    where = f"the `fit` line of {inputs.file.source.name}"
+    over = bool(_roots(said) & _roots(inputs.settings))
+    return replace(inputs, line=from_mapping(left, where) if left else None, overridden=over)
 
 
 def fits_agent(inputs: Inputs, engine: str | None, steps: int | None, where: Mapping[str, Any]) -> bool:
@@ -78,7 +91,7 @@ def fits_agent(inputs: Inputs, engine: str | None, steps: int | None, where: Map
     agent: Any = inputs.model
     if steps is not None or where:
         return False
-    if engine is not None or inputs.from_file:
+    if engine is not None or inputs.line is not None:
         return True
     from ppl.agents.parameters import integrated_precision
 

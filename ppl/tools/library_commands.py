@@ -30,7 +30,7 @@ def new(name: str) -> None:
     say(f"wrote {path}\ntry: ppl run {path}")
 
 
-@click.command()
+@click.command(short_help="List the standard library, a line for each model.")
 @format_option
 def models(form: str) -> None:
     """List the standard library: each file, its models and what they are."""

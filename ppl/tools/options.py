@@ -13,7 +13,11 @@ format_option = click.option(
     "--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True, help="For a person, or for a program."
 )
 data_option = click.option(
-    "--data", "data", multiple=True, metavar="FILE", help="Values by name: a CSV, Parquet, JSON or NPZ file; may be given several times."
+    "--data",
+    "data",
+    multiple=True,
+    metavar="FILE",
+    help="Values by name: a CSV, Parquet, JSON or NPZ file, or an image; may be given several times.",
 )
 set_option = click.option(
     "--set", "values", multiple=True, type=Setting(), help="A parameter, an input, a size or an observation; may be given several times."

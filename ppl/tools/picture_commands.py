@@ -72,18 +72,16 @@ def explain(
         case "graph":
             text = str(_graph(inputs))
         case _ if inputs.model.typed.kind == "agent":
-            account: Any = inputs.model.explain(inputs.mapping, datasets=inputs.datasets, **inputs.by_name)
+            account: Any = inputs.model.explain(inputs.mapping, datasets=inputs.given, **inputs.by_name)
             text = str(account) if stage == "plan" else account.program_text()
         case _:
-            plan = inputs.model.explain(
-                inputs.mapping, datasets=inputs.datasets, engine=engine, approximation=approximation, **inputs.by_name
-            )
+            plan = inputs.model.explain(inputs.mapping, datasets=inputs.given, engine=engine, approximation=approximation, **inputs.by_name)
             text = str(plan) if stage == "plan" else program_text(plan)
     click.echo(text.rstrip("\n"))
 
 
 def _graph(inputs: Inputs) -> FactorGraph:
-    return inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name)
+    return inputs.model.graph(inputs.mapping, datasets=inputs.given, **inputs.by_name)
 
 
 def program_text(plan: Plan | BridgePlan | MotionPlan) -> str:

@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 def posterior_text(posterior: Posterior) -> str:
     """The whole report, with the colours of a terminal."""
     variables = posterior.plan.bound.model.variables
-    rows = (belief_rows(posterior[name], labels_of(name, variables)) for name in posterior.names)
+    rows = [belief_rows(posterior[name], labels_of(name, variables)) for name in posterior.names]
     cautions = [f"{click.style('warning:', fg='yellow')} {text}" for text in posterior.cautions]
-    parts = [heading(posterior.model, posterior.doc), _account(posterior), "", table(rows)]
+    parts = [
+        heading(posterior.model, posterior.doc),
+        _account(posterior),
+        "",
+        table(rows) if rows else "  all is given: nothing is left to infer",
+    ]
     return "\n".join([*parts, *(["", *cautions] if cautions else [])])
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 PRIOR_DRAWS = 1000
 
 
-@click.command()
+@click.command(short_help="Fit a model, or run an agent, and print what comes out.")
 @file_argument
 @data_option
 @set_option
@@ -85,9 +85,10 @@ def run(
 def _fit(inputs: Inputs, seed: int, form: str, out: Path | None, options: dict[str, Any]) -> int:
     model = inputs.model
     with progress_line() as progress:
-        posterior = model.fit(inputs.mapping, datasets=inputs.datasets, seed=seed, progress=progress, **options, **inputs.by_name)
-    if inputs.from_file and form == "text":
-        say(f"the data are those of the `fit` line in {inputs.file.source.name}\n")
+        posterior = model.fit(inputs.mapping, datasets=inputs.given, seed=seed, progress=progress, **options, **inputs.by_name)
+    if inputs.line is not None and form == "text":
+        but = ", but for what --set gives" if inputs.overridden else ""
+        say(f"the data are those of the `fit` line in {inputs.file.source.name}{but}\n")
     if model.typed.kind == "agent" and form == "text":
         say(f"the parameters of the agent are inferred from its behaviour: {posterior.plan.reasons[0]}\n")
     click.echo(json_text(posterior.to_json()) if form == "json" else posterior_text(posterior))
@@ -154,5 +155,5 @@ def _write(folder: Path, posterior: Posterior, inputs: Inputs) -> None:
     if inputs.model.typed.kind == "agent":
         say(f"wrote posterior.json and summary.txt to {folder}")
         return
-    inputs.model.graph(inputs.mapping, datasets=inputs.datasets, **inputs.by_name).render(folder / "graph.svg")
+    inputs.model.graph(inputs.mapping, datasets=inputs.given, **inputs.by_name).render(folder / "graph.svg")
     say(f"wrote posterior.json, summary.txt and graph.svg to {folder}")

@@ -7,7 +7,7 @@ import click
 from ppl.results.extras import needs
 
 
-@click.command()
+@click.command(short_help="Serve an editor by the language server protocol.")
 def server() -> None:
     """Serve an editor by the language server protocol, on stdin and stdout."""
     needs("pygls", "server")

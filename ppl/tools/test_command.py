@@ -34,7 +34,7 @@ class Tally:
         return f"{self.passed} passed, {self.failed} failed{wrong}"
 
 
-@click.command()
+@click.command(short_help="Run the `test` blocks of files or folders.")
 @click.argument("paths", nargs=-1, required=True, metavar="PATH…")
 @format_option
 def test(paths: tuple[str, ...], form: str) -> int:

@@ -154,3 +154,17 @@ def test_it_is_the_same_to_observe_all_at_once_or_to_carry_the_posterior_on() ->
     second = exact(text.format(**params), x=[1, 1])
     assert whole.elbo == pytest.approx(first.elbo + second.elbo, rel=1e-10)
     np.testing.assert_allclose(second["p"].mean, whole["p"].mean, rtol=1e-12)
+
+
+def test_a_positive_variable_may_be_known_in_part_where_a_label_picks_it() -> None:
+    model = ppl.parse(
+        "model m:\n    for c in C:\n        rate[c] ~ Gamma(2, rate = 1)\n    for n in N:\n"
+        "        cell[n] ~ Categorical([0.2, 0.3, 0.5])\n        count[n] ~ Poisson(rate[cell[n]])\n"
+    )
+    posterior = model.fit(rate=[2, None, None], cell=[0, 1, 2, None], count=[1, 5, 9, 3])
+    weights = np.array([0.2, 0.3, 0.5]) * [stats.poisson(2).pmf(3), stats.nbinom(7, 2 / 3).pmf(3), stats.nbinom(11, 2 / 3).pmf(3)]
+    p = weights / weights.sum()
+    assert posterior.exact
+    np.testing.assert_allclose(posterior["cell"].params["p"][3], p, atol=1e-9)
+    mean = (1 - p) * np.array([2, 7, 11]) / 2 + p * np.array([2, 10, 14]) / 3  # without the fourth count, and with it
+    np.testing.assert_allclose(posterior["rate"].mean, [2, *mean[1:]], atol=1e-9)

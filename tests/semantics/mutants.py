@@ -89,13 +89,13 @@ def _characters(text: str, texts: list[str], chance: random.Random) -> str:
 # ------------------------------------------------------------------ what must not fall
 def run_front_end(text: str) -> bool:
     """All that is done before data are bound: the tree, its texts, the typed models and their graphs. Whether there were no errors."""
-    from ppl.api import find_import
     from ppl.graph.factor_graph import build
     from ppl.semantics.check import check
     from ppl.semantics.dump import dump_model
     from ppl.source.text import SourceText
     from ppl.syntax.dump import dump
     from ppl.syntax.formatter import format_file
+    from ppl.syntax.modules import find_import
     from ppl.syntax.parser import parse
 
     source = SourceText("mutant.aim", text)

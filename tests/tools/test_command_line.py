@@ -76,6 +76,18 @@ def test_an_observation_that_is_set_replaces_the_fit_line(folder, capsys):
     assert "Beta(a = 1, b = 3)" in captured.out and "`fit` line" not in captured.err
 
 
+def test_what_is_set_beside_the_fit_line_goes_with_its_data(folder, capsys):
+    assert status(["run", "coin.aim", "--set", "x[0]=0"]) == 0
+    captured = capsys.readouterr()
+    assert "Beta(a = 3, b = 3)" in captured.out and "but for what --set gives" in captured.err
+    assert status(["explain", "coin.aim", "--set", "theta=0.5"]) == 0
+    assert "observed: theta, x" in capsys.readouterr().out
+    assert status(["run", "coin.aim", "--set", "theta=0.5"]) == 0
+    assert "nothing is left to infer" in capsys.readouterr().out
+    assert status(["run", "coin.aim", "--set", "N=7"]) == 1
+    assert "the `fit` line of coin.aim: error[AIM0608]: x has 4 members of N, N is 7" in capsys.readouterr().err
+
+
 def test_run_without_data_and_fit_line_draws_from_the_prior(folder, capsys):
     assert status(["run", "gaussian.aim", "--set", "N=3"]) == 0
     out = capsys.readouterr().out
@@ -263,6 +275,23 @@ def test_an_interrupt_is_quiet(monkeypatch, capsys):
     monkeypatch.setattr(commands, "get_command", lambda ctx, name: long)
     assert status(["run"]) == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_the_process_at_once_and_quietly(folder):
+    """Also in the middle of what catches every exception, as a callback of the garbage collector does."""
+    program = """
+import os, signal
+from ppl.tools import command_line
+def status(_):
+    try: os.kill(os.getpid(), signal.SIGINT)
+    except BaseException: pass
+    return 0
+command_line.status = status
+signal.signal(signal.SIGINT, signal.default_int_handler)
+command_line.main([])
+"""
+    ended = subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr.strip()) == (130, "", "")
 
 
 def test_every_command_has_help(capsys):

@@ -125,7 +125,7 @@ class DrawsReporter:
             return self.with_observed(self.discrete(name))
         if variable.type.kind == "member" and variable.type.member_of is not None:
             p = (self.values[name][..., None] == np.arange(bound.sizes[variable.type.member_of.key])).mean(axis=0)
-            return self.with_observed(Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members))
+            return self.with_observed(Belief(name, "Categorical", {"p": p}, members=bound.member_names(name)))
         return self.with_observed(Belief(name, "Draws", {}, draws=self.values[name], chains=self.chains))
 
     def rhat(self, site: Site) -> Any:
@@ -140,8 +140,7 @@ class DrawsReporter:
         variable = self.joint.bound.model.variables[name]
         p = self.probabilities[name]
         if variable.type.kind == "member":
-            assert variable.type.member_of is not None
-            return Belief(name, "Categorical", {"p": p}, members=variable.type.member_of.members)
+            return Belief(name, "Categorical", {"p": p}, members=self.joint.bound.member_names(name))
         if p.shape[-1] == 2:
             return Belief(name, "Bernoulli", {"p": p[..., 1]})
         states = np.arange(p.shape[-1])

@@ -11,11 +11,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from ppl.api import SourceFile, examine, find_import
+from ppl.api import SourceFile, examine
 from ppl.semantics.typed import TypedModel
 from ppl.source.diagnostics import Diagnostic, Findings
 from ppl.source.text import SourceText, Span
 from ppl.syntax import tree
+from ppl.syntax.modules import find_import
 from ppl.syntax.parser import parse
 from ppl.syntax.tokens import Token, scan
 
