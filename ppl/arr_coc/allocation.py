@@ -81,7 +81,7 @@ class Allocation:
         grid, counts = self.features.grid, np.bincount(self.chosen, minlength=len(self.levels))
         height, width = self.features.image.shape[:2]
         lines = [
-            f"image of {height} × {width} pixels, {grid.rows} × {grid.columns} patches of {grid.size} × {grid.size}",
+            f"image of {height} × {width} pixels, {grid.rows} × {grid.columns} patches of {grid.height} × {grid.width}",
             f"cues: {', '.join(self.features.names) or 'none'}"
             + (f"; query [top, left, bottom, right] = {list(self.features.query)}" if self.features.query is not None else ""),
         ]
@@ -108,7 +108,7 @@ class Allocation:
         return {
             "rows": grid.rows,
             "columns": grid.columns,
-            "patch": grid.size,
+            "patch": [grid.height, grid.width],
             "cues": list(self.features.names),
             "query": None if self.features.query is None else list(self.features.query),
             "budget": None if np.isinf(self.budget) else self.budget,
@@ -130,7 +130,7 @@ class Allocation:
         from matplotlib.figure import Figure
 
         grid, image = self.features.grid, self.features.image
-        shown = image[: grid.rows * grid.size, : grid.columns * grid.size]
+        shown = grid.whole(image)
         figure = Figure(figsize=(9.0, 9.0 / 3 * shown.shape[0] / shown.shape[1] + 0.5), layout="constrained")
         axes = figure.subplots(1, 3)
         axes[0].imshow(shown)

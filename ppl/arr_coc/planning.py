@@ -28,7 +28,7 @@ def allocate(
     query: Any = None,
     budget: float | None = None,
     *,
-    patch: int | None = None,
+    patch: int | Sequence[int] | None = None,
     levels: Sequence[float] = LEVELS,
     agent: Agent | None = None,
     model: Model | None = None,
@@ -50,7 +50,7 @@ def allocate(
     known = chosen.typed.variables
     given: dict[str, Any] = {"tokens": levels_array, "relevance": relevance, "variance": told.variance}
     given |= {"noise": usual_noise(told.variance)} if "noise" in known else {}
-    given |= {"budget": 100.0 * told.grid.patches if budget is None else float(budget)} if "budget" in known else {}
+    given |= {"budget": 100.0 * told.grid.patches if budget is None else checked_budget(budget)} if "budget" in known else {}
     given |= parameters
     plan = chosen.start(**given).perceive().plan()
     probabilities, whole = _by_patch(plan, told.grid.patches)
@@ -84,15 +84,29 @@ def usual_noise(variance: np.ndarray) -> float:
 
 def checked_levels(levels: Sequence[float]) -> np.ndarray:
     """The levels as rising numbers of tokens. Raises `AimError`."""
-    array = np.asarray(levels, float)
+    try:
+        array = np.asarray(levels, float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
     if array.ndim != 1 or array.size < 2 or not np.isfinite(array).all() or array[0] < 0 or np.any(np.diff(array) <= 0):
         text = f"levels are two or more rising numbers of tokens, from 0 on; these are {levels!r}"
         raise AimError([Diagnostic("AIM0616", text, None, "write levels = [0, 64, 128, 256, 400]")])
     return array
 
 
-def refuse_other_agents(agent: Model) -> None:
+def checked_budget(budget: Any) -> float:
+    """The tokens that there are. Raises `AimError` for what is no number."""
+    number = isinstance(budget, int | float | np.integer | np.floating) and not isinstance(budget, bool)
+    if not number or np.isnan(budget):
+        raise AimError([Diagnostic("AIM0616", f"a budget is a number of tokens for the whole image; this is {budget!r}", None)])
+    return float(budget)
+
+
+def refuse_other_agents(agent: Any) -> None:
     """Raises `AimError` for what does not allot tokens to patches."""
+    if not isinstance(agent, Model):
+        text = f"an agent allots tokens to patches, and this is {agent!r}"
+        raise AimError([Diagnostic("AIM0416", text, None, 'agent = ppl.load("models/arr_coc/allocation.aim")')])
     lacking = [name for name in NEEDED if name not in agent.typed.variables]
     if not isinstance(agent, Agent) or lacking:
         text = f"`{agent.name}` does not allot tokens to patches: it lacks {', '.join(f'`{n}`' for n in lacking) or 'actions'}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,14 @@ def test_an_agent_that_allots_nothing_is_refused() -> None:
         allocate(data.chelsea(), QUERY, 5000, patch=50, agent=ppl.load("models/agents/tmaze.aim"))  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "text"), [({"budget": [5000]}, "a number of tokens"), ({"budget": np.nan}, "a number of tokens"), ({"agent": "x"}, "'x'")]
+)
+def test_what_is_no_budget_and_no_agent_is_refused(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ppl.AimError, match=text):
+        allocate(data.chelsea(), QUERY, patch=50, **wrong)
+
+
 def test_spread_of_tokens() -> None:
     tokens = np.zeros((8, 8))
     tokens[0, 0] = tokens[0, 1] = tokens[7, 7] = 4.0
@@ -81,6 +90,8 @@ def test_the_command_line_writes_all_of_it(tmp_path: Path, capsys: pytest.Captur
         ("--data {0}/none.png", "no such file"),
         ("--data {0}/cat.png --set query=[1,2,3]", "four whole numbers"),
         ("--data {0}/cat.png --set patch=50 --set budget=-1", "the budget is -1"),
+        ("--data {0}/cat.png --set patch=50 --set budget=many", "a number of tokens"),
+        ("--data {0}/cat.png --set patch=[1,2,3]", "whole number of pixels"),
         ("--data {0}/cat.png --data {0}/cat.png", "2 images"),
     ],
 )
