@@ -22,7 +22,7 @@ from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, options_of
 from ppl.agents.perception import Memory
 from ppl.agents.policies import Policies
-from ppl.agents.prospects import preferences
+from ppl.agents.prospects import preferences, refuse_infinite
 from ppl.agents.rows import by_variable
 from ppl.agents.sharing import Shared, content, shapes, shared
 from ppl.engines.vmp import MEDIUM, compiler_options
@@ -30,6 +30,7 @@ from ppl.numerics.libraries import without_libraries
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
 from ppl.semantics.walking import inside
+from ppl.source.diagnostics import AimError, Diagnostic
 
 FOLLOWED = 8  # outcomes of each node that are followed at first
 ACCEPTED_LOSS = 1e-9
@@ -136,6 +137,16 @@ class AgentProgram:
         priced_parts, price = priced(parts, self.policies, numbers.budget, weights, steps)
         whole = whole_actions(parts, self.policies, numbers.budget, weights, price)
         return Planned(tuple(priced_parts), self.row(priced_parts, whole), price)
+
+    def refuse_unvalued(self, parts: Sequence[Valued]) -> None:
+        """Raises `AimError` where what policies are worth is no number."""
+        energies = [np.asarray(one.energy) for one in parts]
+        if self.network.reals is not None:
+            refuse_infinite(self.network.reals, energies)
+        if any(np.isnan(energy).any() for energy in energies):
+            assert self.network.agent.planning is not None
+            text = "what a policy is worth is not a number: weights, discounts or preferences are too large for it"
+            raise AimError([Diagnostic("AIM0244", text, self.network.agent.planning.span, "a discount is 1 or less, weights are about 1")])
 
     @property
     def chances(self) -> int:
@@ -264,8 +275,9 @@ def _real_belief(factor: Factor, both: np.ndarray) -> Belief:
 
 
 def first_best(probabilities: Any) -> Any:
-    """The place of the first of them (`jnp.argmax` of a few numbers costs two microseconds more)."""
-    return jnp.where(best(probabilities), jnp.arange(probabilities.shape[-1]), probabilities.shape[-1]).min(axis=-1)
+    """The place of the first of them (`jnp.argmax` of a few numbers costs two microseconds more); the last where none is a number."""
+    count = probabilities.shape[-1]
+    return jnp.where(best(probabilities), jnp.arange(count), count - 1).min(axis=-1)
 
 
 def best(probabilities: Any) -> Any:
