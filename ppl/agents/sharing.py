@@ -51,7 +51,7 @@ def shared(model: Any, structure: Hashable, content: bytes | None = None) -> Sha
 def shapes(numbers: Any) -> Hashable:
     """The shapes of a tree of numbers."""
     leaves, tree = jax.tree.flatten(numbers)
-    return tree, tuple((np.shape(leaf), np.result_type(leaf).str) for leaf in leaves)
+    return tree, tuple((np.shape(leaf), str(getattr(leaf, "dtype", type(leaf)))) for leaf in leaves)
 
 
 def content(numbers: Any) -> bytes | None:

@@ -11,14 +11,20 @@ import numpy as np
 XY_FROM_RGB = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169]])  # of sRGB, ITU-R BT.709
 WHITE = np.array([0.95047, 1.0])  # D65, 2 degrees
 STRAIGHT = 0.008856  # below it the curve of L* is a line
+AT_ONCE = 4096  # pixels, so that what stands between is small enough to stay in the cache
 
 
 def lightness_and_redness(colours: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """L* from 0 to 100 and a* of colours in [0, 1]."""
-    light = (XY_FROM_RGB / WHITE[:, None]) @ linear(colours).reshape(-1, 3).T
-    seen, dark = np.cbrt(light), light <= STRAIGHT
-    seen[dark] = 7.787 * light[dark] + 16.0 / 116.0
-    return (116.0 * seen[1] - 16.0).reshape(colours.shape[:-1]), (500.0 * (seen[0] - seen[1])).reshape(colours.shape[:-1])
+    flat, found = colours.reshape(-1, 3), np.empty((2, colours.size // 3))
+    for start in range(0, len(flat), AT_ONCE):
+        light = (XY_FROM_RGB / WHITE[:, None]) @ linear(flat[start : start + AT_ONCE]).T
+        seen, dark = np.cbrt(light), light <= STRAIGHT
+        seen[dark] = 7.787 * light[dark] + 16.0 / 116.0
+        found[0, start : start + AT_ONCE] = 116.0 * seen[1] - 16.0
+        found[1, start : start + AT_ONCE] = 500.0 * (seen[0] - seen[1])
+    lightness, redness = found.reshape(2, *colours.shape[:-1])
+    return lightness, redness
 
 
 def linear(colours: np.ndarray) -> np.ndarray:

@@ -138,8 +138,8 @@ def image_channels(colours: np.ndarray, grid: Grid, gradients: Sequence[np.ndarr
     """What a patch is compared by: means of its colours, its lightness, a*, and its gradients."""
     lightness, redness = lightness_and_redness(grid.whole(colours))
     shown = gradients if gradients is not None else _gradients(_luminance(colours))
-    layers = [*np.moveaxis(colours, -1, 0), lightness / 100.0, (redness + 128.0) / 255.0, *shown]
-    return np.stack([grid.means(layer) for layer in layers], axis=1), CONTENT
+    light, red = grid.means(lightness) / 100.0, (grid.means(redness) + 128.0) / 255.0
+    return np.column_stack([grid.means(colours), light, red, *map(grid.means, shown)]), CONTENT
 
 
 def independent_channels(table: np.ndarray, names: Sequence[str], grid: Grid) -> tuple[np.ndarray, tuple[str, ...], list[str]]:

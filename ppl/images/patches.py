@@ -40,9 +40,11 @@ class Grid:
         return values[: self.rows * self.height, : self.columns * self.width]
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """The mean over the pixels of each patch."""
-        parts = self.whole(values).reshape(self.rows, self.height, self.columns, self.width)
-        return parts.mean(axis=(1, 3)).reshape(self.patches)
+        """The mean over the pixels of each patch: patches × what each pixel has."""
+        rest, whole = values.shape[2:], self.whole(values)
+        lines = whole.reshape(self.rows, self.height, *whole.shape[1:]).sum(axis=1)  # along memory, which is fast
+        total = lines.reshape(self.rows, self.columns, self.width, *rest).sum(axis=2)
+        return total.reshape(self.patches, *rest) / (self.height * self.width)
 
     def covered(self, box: Box) -> np.ndarray:
         """Which patches have their centre in the box."""

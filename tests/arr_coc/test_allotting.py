@@ -32,6 +32,16 @@ def test_an_allocation_keeps_its_budget(allocation: ppl.arr_coc.Allocation) -> N
     assert allocation.accuracy - allocation.complexity == pytest.approx(allocation.elbo_trace[-1], abs=1e-9)
 
 
+def test_accuracy_is_told_at_each_sweep(allocation: ppl.arr_coc.Allocation) -> None:
+    """At each sweep what the fit that ends there says of its factors."""
+    model = ppl.load("models/arr_coc/relevance.aim")
+    for sweeps in (1, 3, 6, 9):
+        terms = model.fit(cue=allocation.features.cue, iterations=sweeps).free_energy_by_factor()
+        expected = -sum(value for label, value in terms.items() if label.startswith("cue"))
+        assert allocation.accuracy_trace[sweeps - 1] == pytest.approx(expected, abs=1e-8)
+    assert np.all(allocation.complexity_trace > 0)
+
+
 def test_what_is_looked_for_decides_who_gets_tokens(allocation: ppl.arr_coc.Allocation) -> None:
     other = allocate(data.chelsea(), [200, 0, 300, 100], 5000, patch=50)
     assert np.any(other.tokens != allocation.tokens)
