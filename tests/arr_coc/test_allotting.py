@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ppl
-from ppl.arr_coc.planning import allocate
+from ppl.arr_coc.planning import allocate, stream
 from ppl.arr_coc.spread import spread_of
 from ppl.tools.command_line import status
 
@@ -58,6 +58,19 @@ def test_a_budget_that_is_not_reached_has_no_price() -> None:
 def test_an_agent_that_allots_nothing_is_refused() -> None:
     with pytest.raises(ppl.AimError, match="lacks `relevance`"):
         allocate(data.chelsea(), QUERY, 5000, patch=50, agent=ppl.load("models/agents/tmaze.aim"))  # type: ignore[arg-type]
+
+
+def test_a_stream_gives_each_frame_what_it_would_get_alone() -> None:
+    """Also after a frame in which no cue tells patches apart."""
+    image = data.chelsea()
+    frames = [image[:, :400], image[:, 2:402], np.full((300, 400, 3), 0.5), image[:, 4:404]]
+    for frame, told in zip(frames, stream(frames, QUERY, 5000, patch=50), strict=True):
+        alone = allocate(frame, QUERY, 5000, patch=50)
+        assert told.total <= 5000
+        np.testing.assert_allclose(told.relevance, alone.relevance, atol=1e-5)
+        np.testing.assert_allclose(told.expected, alone.expected, atol=0.05)
+    few = [*stream(frames[:2], QUERY, 5000, patch=50, sweeps=2)]
+    assert [len(told.elbo_trace) for told in few] == [2, 2]
 
 
 @pytest.mark.parametrize(
