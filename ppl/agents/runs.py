@@ -59,9 +59,12 @@ def replay(program: AgentProgram, datasets: Sequence[Dataset], *, seed: int = 0)
 
 def _checked(trace: Trace) -> Trace:
     """The trace, where everything in it could happen, and could be valued."""
-    trace.program.refuse_unvalued(trace.told.planned.parts)
+    parts = trace.told.planned.parts
+    if trace.program.network.reals is not None:
+        trace.program.refuse_unvalued(parts)
     wrong = ~np.isfinite(trace.told.free_energy)
-    if not wrong.any():
+    if not wrong.any():  # what is impossible leaves beliefs, and then plans, that are no numbers
+        trace.program.refuse_unvalued(parts)
         return trace
     episode, step = (int(i) for i in np.argwhere(wrong)[0])
     network = trace.program.network
