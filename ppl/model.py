@@ -127,21 +127,40 @@ class Model:
         tolerance: float | None = None,
         restarts: int | None = None,
         approximation: str | None = None,
-        start: Mapping[str, Any] | None = None,
+        start: Mapping[str, Any] | Posterior | None = None,
         datasets: Sequence[Dataset] = (),
         **values: Any,
     ) -> Posterior:
         """The posterior given inputs, observations, parameters and sizes by name.
 
         What is given here overrides `use` in the file. `dtype` is float64 unless given; `start` gives states of discrete variables
-        to begin from; `progress(sweeps, elbo)` is called now and then (True prints). Raises `AimError` where the model, the data or the
-        engine do not fit each other.
+        to begin from, or is a posterior of this model with data of the same shapes, at whose beliefs the fit begins;
+        `progress(sweeps, elbo)` is called now and then (True prints). Raises `AimError` where the model, the data or the engine do not
+        fit each other.
         """
-        plan = self.explain(data, engine=engine, approximation=approximation, datasets=datasets, **values)
+        bound = self.bind(data, datasets=datasets, **values)
+        plan, beginning = self._begun(bound, start, engine, approximation)
         options: dict[str, Any] = {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype}
         shown = _print_progress if progress is True else progress or None
-        posterior = _fitted(plan, start=dict(start) if start else None, progress=shown, **options)
+        posterior = _fitted(plan, start=beginning, progress=shown, **options)
+        if posterior.kept is not None:
+            posterior = replace(posterior, kept=replace(posterior.kept, asked=(engine, approximation)))
         return self._answering(posterior, plan.source or plan.bound, Asked(engine, approximation, options))
+
+    def _begun(self, bound: BoundModel, start: Any, engine: str | None, approximation: str | None) -> tuple[Any, Any]:
+        """The plan, and where its fit begins: that of a posterior for other numbers, where these alone are new."""
+        from ppl.results.posterior import Posterior
+
+        if not isinstance(start, Posterior):
+            return self._planned(bound, self.approximation(approximation), engine), dict(start) if start else None
+        from ppl.engines.again import again, kept_of
+
+        kept = kept_of(start)
+        same = again(kept, bound, (engine, approximation))
+        if same is not None:
+            return same.plan, same.beginning
+        plan = self._planned(bound, self.approximation(approximation), engine)
+        return plan, kept.beginning
 
     def _answering(self, posterior: Posterior, bound: BoundModel, asked: Asked, **known: Any) -> Posterior:
         """The posterior, able to answer what needs its model: also what a fit of other data, or of a rewritten model, would be."""

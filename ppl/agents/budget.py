@@ -38,8 +38,8 @@ class Budget:
     """`costs` are those of each joint action of each part (of a kind, of each of its members: members × actions); `most` is what all
     parts together may spend at a step."""
 
-    costs: tuple[np.ndarray, ...] = field(repr=False)
-    most: float
+    costs: tuple[Any, ...] = field(repr=False)
+    most: Any
 
     @property
     def least(self) -> float:
@@ -117,6 +117,9 @@ def _cost(network: AgentNetwork, part: Part, terms: list[tuple[tuple[str, ...], 
             text = f"this cost joins {', '.join(named)}, which are planned apart"
             raise AimError([Diagnostic("AIM0406", text, condition.span, "write a sum of costs, one for each action")])
     return total.reshape(part.count, -1) if part.shape else total.reshape(-1)
+
+
+jax.tree_util.register_dataclass(Budget, data_fields=["costs", "most"], meta_fields=[])
 
 
 # ------------------------------------------------------------------ prices
@@ -201,7 +204,7 @@ def choice(valued: Any, charge: Any, weights: Weights) -> Any:
     return weights.choice(valued.log_prior - charge, valued.energy)
 
 
-def _along(policies: Policies, cost: np.ndarray, steps: int) -> np.ndarray:
+def _along(policies: Policies, cost: Any, steps: int) -> Any:
     """The cost of each step of each policy."""
     return cost[..., None] if steps == 1 else cost[..., policies.steps()]
 
@@ -252,7 +255,7 @@ def _bought(worth: Any, costs: Any, budget: Any) -> Any:
     return jnp.where(total(free) <= budget, free, bought)
 
 
-def _worth(valued: Any, policies: Policies, cost: np.ndarray, weights: Weights, price: Any) -> Any:
+def _worth(valued: Any, policies: Policies, cost: Any, weights: Weights, price: Any) -> Any:
     """The log weight of each first joint action: that of the best policy that begins with it, later steps at their prices."""
     precision = weights.precision @ weights.precision_weights
     finite = jnp.isfinite(valued.energy)

@@ -5,7 +5,7 @@ numbers, memories and what comes back then have it in front. An agent is its kin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ppl.agents.clusters import MOST_JOINT_STATES, lay_out
+from ppl.agents.clusters import MOST_JOINT_STATES, lay_out, stays
 from ppl.agents.foresight import foresee, outcomes_of
 from ppl.agents.gaussian import RealNumbers
 from ppl.agents.kalman import RealPerception
@@ -25,6 +25,7 @@ from ppl.agents.perception import Memory, Perception, Tables, known_tables, tabl
 from ppl.agents.planning import MOST_AT_ONCE, TERMS, Planner, Scene, Weights
 from ppl.agents.policies import Policies, policies_of
 from ppl.agents.prospects import RealPlanner
+from ppl.agents.sharing import entries, shapes, shared
 from ppl.engines.precision import with_precision
 from ppl.source.diagnostics import AimError, Diagnostic
 
@@ -128,7 +129,10 @@ class Kind:
         logs = self.network.log_preferences(np.zeros(1, int))
         one = lambda numbers, logs: self.planner.scene(numbers.known, numbers.fixed, {}, logs)  # noqa: E731
         members = self.mapped(one, self._axes(numbers), 1)
-        scene = with_precision(np.float64, jax.jit(members) if self.network.shape else members)(numbers, logs)
+        if self.network.shape:
+            same = shared(self.network.model, (self.structure, shapes((numbers, logs))))
+            members = same.function("scene", lambda own=members: jax.jit(own))
+        scene = with_precision(np.float64, members)(numbers, logs)
         return jax.tree.map(np.asarray, scene._replace(tables=None))  # which are those of `known`
 
     def _habits(self) -> tuple[Any, ...]:
@@ -154,6 +158,29 @@ class Kind:
                 assert self.network.agent.planning is not None
                 text = "none of the policies that are planned has a habit: each has an action whose habit is 0"
                 raise AimError([Diagnostic("AIM0404", text, self.network.agent.planning.span, "give their actions a probability")])
+
+    @cached_property
+    def structure(self) -> Hashable:
+        """All but numbers that what is traced depends on, with the agent's own statements."""
+        network, layout = self.network, self.perception.layout
+        factors = (network.states, network.actions, network.outcomes)
+        found: tuple[Hashable, ...] = (
+            network.shape,
+            tuple(tuple((f.name, f.size, f.shape) for f in own) for own in factors),
+            tuple(
+                (name, t.parents, t.lead, stays(t), tuple(t.rows), entries(list(t.rows.values())))
+                for tables in (network.initial, network.transitions, network.observations)
+                for name, t in tables.items()
+            ),
+            tuple((t.name, t.shape, t.pair) for t in network.learnt.values()),
+            layout,
+            self.timed,
+        )
+        if self.options is None:
+            return found
+        told = tuple((one.clusters, one.states, one.sizes, one.learnt, one.apart) for one in self.planner.sensed)
+        planned = tuple((p.part, p.horizon, p.sizes, p.written, entries((p.kept, p.log_weight))) for p in self.policies)
+        return (*found, self.options.horizon, self.options.sophisticated, told, planned)
 
     # ------------------------------------------------------------ members
     def mapped(self, function: Callable[..., Any], *axes: Any) -> Callable[..., Any]:

@@ -13,7 +13,6 @@ import numpy as np
 from ppl.agents.perception import Memory
 from ppl.agents.policy_plan import PolicyPlan
 from ppl.agents.program import ACCEPTED_LOSS, FOLLOWED, AgentProgram
-from ppl.agents.prospects import refuse_infinite
 from ppl.agents.record import one_step
 from ppl.agents.rows import said, text
 from ppl.arrays.streams import checked, stream
@@ -175,8 +174,7 @@ class Mind:
         import jax
 
         planned = jax.tree.map(np.asarray, with_precision(self.dtype, compute)())
-        if program.network.reals is not None:
-            refuse_infinite(program.network.reals, [v.energy for v in planned.parts])
+        program.refuse_unvalued(planned.parts)
         return planned
 
     def act(self, plan: PolicyPlan | None = None, *, seed: int | None = None) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """An agent as pure compiled functions of its memory: `advance`, `plan`, and both as one `step`.
 
-Each function asks the kinds of the agent side by side. Numbers that do not change are an argument of these functions: whoever compiles
-them says whether agents of one structure shall share what is compiled, or the numbers of one agent become its constants.
+Each function asks the kinds of the agent side by side. Numbers that do not change are an argument of these functions, so that agents of
+one structure share what is compiled.
 """
 
 from __future__ import annotations
@@ -22,19 +22,27 @@ from ppl.agents.network import AgentNetwork
 from ppl.agents.options import Options, options_of
 from ppl.agents.perception import Memory
 from ppl.agents.policies import Policies
-from ppl.agents.prospects import preferences
+from ppl.agents.prospects import preferences, refuse_infinite
 from ppl.agents.rows import by_variable
+from ppl.agents.sharing import Shared, content, shapes, shared
 from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.numerics.libraries import without_libraries
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
 from ppl.semantics.walking import inside
+from ppl.source.diagnostics import AimError, Diagnostic
 
 FOLLOWED = 8  # outcomes of each node that are followed at first
 ACCEPTED_LOSS = 1e-9
 AS_GOOD = 1e4  # units of rounding within which two probabilities are the same
-MOST_CONSTANTS = 50_000  # numbers
 OFTEN = 1000  # how often a mind is taken to perceive and plan
+
+
+class AgentNumbers(NamedTuple):
+    """Everything numeric that the agent is made of: kind by kind, and what its actions cost together."""
+
+    kinds: tuple[Numbers, ...]
+    budget: Budget | None = None
 
 
 class Planned(NamedTuple):
@@ -79,9 +87,9 @@ class AgentProgram:
         return max((kind.most_followed(k) for kind in self.kinds for k in range(len(kind.policies))), default=1)
 
     @cached_property
-    def numbers(self) -> tuple[Numbers, ...]:
-        """Everything numeric that the agent is made of, kind by kind."""
-        return tuple(kind.numbers for kind in self.kinds)
+    def numbers(self) -> AgentNumbers:
+        kinds = tuple(kind.numbers for kind in self.kinds)
+        return AgentNumbers(kinds, self.budget if self.options is not None else None)
 
     @property
     def counts(self) -> dict[str, Any]:
@@ -94,12 +102,10 @@ class AgentProgram:
             yield Memory(beliefs, {name: memory.learnt[name] for name in kind.network.learnt}, reals)
 
     # ------------------------------------------------------------ pure functions
-    def advance(
-        self, numbers: tuple[Numbers, ...], memory: Memory, action: Any, seen: Any, *, rates: Any, first: Any
-    ) -> tuple[Memory, Any]:
+    def advance(self, numbers: AgentNumbers, memory: Memory, action: Any, seen: Any, *, rates: Any, first: Any) -> tuple[Memory, Any]:
         """The memory after an action and what was seen then (`first`: at the beginning, known beforehand or not), and the free energy."""
         found, total = [], 0.0
-        for kind, own, before in zip(self.kinds, numbers, self._each(memory), strict=True):
+        for kind, own, before in zip(self.kinds, numbers.kinds, self._each(memory), strict=True):
             done = self.network.done.of_members(action, kind.network.done, kind.network.shape)
             looked = self.network.seen.of_members(seen, kind.network.seen, kind.network.shape)
             after, free_energy = kind.advance(own, before, done, looked, rates=rates, first=first)
@@ -107,32 +113,40 @@ class AgentProgram:
             total = total + free_energy
         return _together(found), total
 
-    def smoothed_pair(self, numbers: tuple[Numbers, ...], before: Memory, action: Any, later: Memory) -> Memory:
+    def smoothed_pair(self, numbers: AgentNumbers, before: Memory, action: Any, later: Memory) -> Memory:
         """The belief at a step given the same that the belief at the next step is given."""
         found = []
-        for kind, own, one, other in zip(self.kinds, numbers, self._each(before), self._each(later), strict=True):
+        for kind, own, one, other in zip(self.kinds, numbers.kinds, self._each(before), self._each(later), strict=True):
             done = self.network.done.of_members(action, kind.network.done, kind.network.shape)
             found.append(kind.smoothed_pair(own, one, done, other))
         return _together(found)
 
-    def plan(
-        self, numbers: tuple[Numbers, ...], memory: Memory, log_preferences: Mapping[str, Any], followed: int | None = None
-    ) -> Planned:
+    def plan(self, numbers: AgentNumbers, memory: Memory, log_preferences: Mapping[str, Any], followed: int | None = None) -> Planned:
         """The policies of each part, of a sophisticated agent its first actions (with `followed` outcomes at each node), and the action
         that follows: the most probable first one, of equal ones the first; under a budget one that keeps it."""
         parts = [
             one
-            for kind, own, held in zip(self.kinds, numbers, self._each(memory), strict=True)
+            for kind, own, held in zip(self.kinds, numbers.kinds, self._each(memory), strict=True)
             for one in kind.plan(own, held, log_preferences, followed)
         ]
-        if self.budget is None:
+        if numbers.budget is None:
             joint = [first_best(one.first) for one in parts]
             return Planned(tuple(parts), self.row(parts, joint), jnp.zeros(0))
-        weights = [one for own in numbers for one in own.weights]
+        weights = [one for own in numbers.kinds for one in own.weights]
         steps = 1 if self.foresees else self.horizon
-        priced_parts, price = priced(parts, self.policies, self.budget, weights, steps)
-        whole = whole_actions(parts, self.policies, self.budget, weights, price)
+        priced_parts, price = priced(parts, self.policies, numbers.budget, weights, steps)
+        whole = whole_actions(parts, self.policies, numbers.budget, weights, price)
         return Planned(tuple(priced_parts), self.row(priced_parts, whole), price)
+
+    def refuse_unvalued(self, parts: Sequence[Valued]) -> None:
+        """Raises `AimError` where what policies are worth is no number."""
+        energies = [np.asarray(one.energy) for one in parts]
+        if self.network.reals is not None:
+            refuse_infinite(self.network.reals, energies)
+        if any(np.isnan(energy).any() for energy in energies):
+            assert self.network.agent.planning is not None
+            text = "what a policy is worth is not a number: weights, discounts or preferences are too large for it"
+            raise AimError([Diagnostic("AIM0244", text, self.network.agent.planning.span, "a discount is 1 or less, weights are about 1")])
 
     @property
     def chances(self) -> int:
@@ -159,9 +173,7 @@ class AgentProgram:
                 numbers[name] = one.actions[name][policy, 0]
         return self.network.done.from_parts(places, numbers, jnp)
 
-    def step(
-        self, numbers: tuple[Numbers, ...], memory: Memory, action: Any, seen: Any, log_preferences: Any, *, rates: Any, first: Any
-    ) -> Any:
+    def step(self, numbers: AgentNumbers, memory: Memory, action: Any, seen: Any, log_preferences: Any, *, rates: Any, first: Any) -> Any:
         """Perceive, plan and act in one: the new memory, the free energy, the policies, the action."""
         memory, free_energy = self.advance(numbers, memory, action, seen, rates=rates, first=first)
         planned = self.plan(numbers, memory, log_preferences)
@@ -172,9 +184,9 @@ class AgentProgram:
         """The memory before the first step."""
         return self.begun(self.numbers)
 
-    def begun(self, numbers: tuple[Numbers, ...]) -> Memory:
+    def begun(self, numbers: AgentNumbers) -> Memory:
         """The memory before the first step, with these numbers."""
-        return _together([kind.blank(own.counts) for kind, own in zip(self.kinds, numbers, strict=True)])
+        return _together([kind.blank(own.counts) for kind, own in zip(self.kinds, numbers.kinds, strict=True)])
 
     # ------------------------------------------------------------ reports
     def marginals(self, memory: Memory) -> dict[str, Any]:
@@ -201,23 +213,30 @@ class AgentProgram:
         return found
 
     # ------------------------------------------------------------ compiled
-    @cached_property
-    def _compiled(self) -> dict[Any, Callable[..., Any]]:
-        return {}
-
     def compiled(self, name: str, **static: Any) -> Callable[..., Any]:
         """One of the pure functions, at the numbers of this agent, compiled for each of the shapes that it is called with."""
-        key = (name, *static.items())
-        if key not in self._compiled:
-            self._compiled[key] = self._compile(partial(getattr(self, name), **static))
-        return self._compiled[key]
+        constant = self._shared.first is not None and self._shared.first == self._content
+        function = self._shared.function((name, *static.items(), constant), lambda: self._compile(name, static, constant))
+        return function if constant else partial(function, self.numbers)
 
-    def _compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Few numbers are constants, from which the compiler takes what it can compute beforehand; many are arguments."""
-        options = self.compiler_options(OFTEN)
-        if sum(np.size(leaf) for leaf in jax.tree.leaves(self.numbers)) > MOST_CONSTANTS:
-            return partial(jax.jit(function, compiler_options=options), self.numbers)
+    def _compile(self, name: str, static: Mapping[str, Any], constant: bool) -> Callable[..., Any]:
+        function, options = partial(getattr(self, name), **static), self.compiler_options(OFTEN)
+        if not constant:
+            return jax.jit(function, compiler_options=options)
         return jax.jit(lambda *args: function(jax.tree.map(jnp.asarray, self.numbers), *args), compiler_options=options)
+
+    @cached_property
+    def _content(self) -> bytes | None:
+        return content(self.numbers)
+
+    @cached_property
+    def _shared(self) -> Shared:
+        """The compiled functions: those of all agents that differ in numbers alone. Rules of real states hold numbers of their own, so
+        that such an agent has its functions for itself."""
+        if self.network.reals is not None or self.network.fitted:
+            return Shared(self.network.model, self._content)
+        kinds = tuple(kind.structure for kind in self.kinds)
+        return shared(self.network.model, (kinds, shapes(self.numbers)), self._content)
 
     def compiler_options(self, times: int) -> dict[str, Any]:
         """What the compiler is told of a program that is used so many times: passes that take longer than they save are left out."""
@@ -256,8 +275,9 @@ def _real_belief(factor: Factor, both: np.ndarray) -> Belief:
 
 
 def first_best(probabilities: Any) -> Any:
-    """The place of the first of them (`jnp.argmax` of a few numbers costs two microseconds more)."""
-    return jnp.where(best(probabilities), jnp.arange(probabilities.shape[-1]), probabilities.shape[-1]).min(axis=-1)
+    """The place of the first of them (`jnp.argmax` of a few numbers costs two microseconds more); the last where none is a number."""
+    count = probabilities.shape[-1]
+    return jnp.where(best(probabilities), jnp.arange(count), count - 1).min(axis=-1)
 
 
 def best(probabilities: Any) -> Any:

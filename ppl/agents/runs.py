@@ -10,7 +10,6 @@ import numpy as np
 from ppl.agents.environments import run_in
 from ppl.agents.loop import run_loop
 from ppl.agents.program import AgentProgram
-from ppl.agents.prospects import refuse_infinite
 from ppl.agents.record import read_record
 from ppl.agents.rows import text
 from ppl.agents.trace import Trace
@@ -60,10 +59,12 @@ def replay(program: AgentProgram, datasets: Sequence[Dataset], *, seed: int = 0)
 
 def _checked(trace: Trace) -> Trace:
     """The trace, where everything in it could happen, and could be valued."""
+    parts = trace.told.planned.parts
     if trace.program.network.reals is not None:
-        refuse_infinite(trace.program.network.reals, [v.energy for v in trace.told.planned.parts])
+        trace.program.refuse_unvalued(parts)
     wrong = ~np.isfinite(trace.told.free_energy)
-    if not wrong.any():
+    if not wrong.any():  # what is impossible leaves beliefs, and then plans, that are no numbers
+        trace.program.refuse_unvalued(parts)
         return trace
     episode, step = (int(i) for i in np.argwhere(wrong)[0])
     network = trace.program.network

@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ppl.arr_coc.allocation import Allocation as Allocation
     from ppl.arr_coc.planning import allocate as allocate
+    from ppl.arr_coc.planning import stream as stream
     from ppl.images.cues import Features as Features
     from ppl.images.cues import features as features
 
-__all__ = ["Allocation", "Features", "allocate", "features"]
+__all__ = ["Allocation", "Features", "allocate", "features", "stream"]
 
 _HOMES = {
     "Allocation": "ppl.arr_coc.allocation",
     "Features": "ppl.images.cues",
     "allocate": "ppl.arr_coc.planning",
     "features": "ppl.images.cues",
+    "stream": "ppl.arr_coc.planning",
 }
 
 

@@ -57,18 +57,27 @@ class Allocation:
         """The bound on the evidence of the cues, sweep by sweep, nats."""
         return np.zeros(0) if self.posterior is None else np.asarray(self.posterior.elbo_trace)
 
-    @cached_property
+    @property
+    def accuracy_trace(self) -> np.ndarray:
+        """What the cues are expected to have as log density under the beliefs, sweep by sweep, nats; NaN where a model of one's own does
+        not tell it."""
+        told = None if self.posterior is None else self.posterior.accuracy_trace
+        return np.full(len(self.elbo_trace), np.nan) if told is None else np.asarray(told)
+
+    @property
+    def complexity_trace(self) -> np.ndarray:
+        """How far the beliefs are from their priors, sweep by sweep, nats: accuracy less the bound."""
+        return self.accuracy_trace - self.elbo_trace
+
+    @property
     def accuracy(self) -> float:
-        """What the cues are expected to have as log density under the posterior, nats; `complexity` is this less the bound."""
-        if self.posterior is None:
-            return 0.0
-        terms = self.posterior.free_energy_by_factor()
-        return -float(sum(value for label, value in terms.items() if label.startswith("cue")))
+        """That of the last sweep, nats."""
+        return float(self.accuracy_trace[-1]) if len(self.accuracy_trace) else 0.0
 
     @property
     def complexity(self) -> float:
-        """How far the beliefs are from their priors, nats."""
-        return self.accuracy - float(self.posterior.elbo) if self.posterior is not None else 0.0
+        """That of the last sweep, nats."""
+        return float(self.complexity_trace[-1]) if len(self.complexity_trace) else 0.0
 
     @cached_property
     def spread(self) -> Spread:
@@ -81,7 +90,7 @@ class Allocation:
         grid, counts = self.features.grid, np.bincount(self.chosen, minlength=len(self.levels))
         height, width = self.features.image.shape[:2]
         lines = [
-            f"image of {height} × {width} pixels, {grid.rows} × {grid.columns} patches of {grid.size} × {grid.size}",
+            f"image of {height} × {width} pixels, {grid.rows} × {grid.columns} patches of {grid.height} × {grid.width}",
             f"cues: {', '.join(self.features.names) or 'none'}"
             + (f"; query [top, left, bottom, right] = {list(self.features.query)}" if self.features.query is not None else ""),
         ]
@@ -108,7 +117,7 @@ class Allocation:
         return {
             "rows": grid.rows,
             "columns": grid.columns,
-            "patch": grid.size,
+            "patch": [grid.height, grid.width],
             "cues": list(self.features.names),
             "query": None if self.features.query is None else list(self.features.query),
             "budget": None if np.isinf(self.budget) else self.budget,
@@ -120,6 +129,7 @@ class Allocation:
             "relevance": self.relevance.tolist(),
             "relevance_sd": self.relevance_sd.tolist(),
             "elbo_trace": self.elbo_trace.tolist(),
+            "accuracy_trace": [None if np.isnan(v) else v for v in self.accuracy_trace.tolist()],
             "spread": self.spread.by_name,
             "messages": list(self.messages),
         }
@@ -130,7 +140,7 @@ class Allocation:
         from matplotlib.figure import Figure
 
         grid, image = self.features.grid, self.features.image
-        shown = image[: grid.rows * grid.size, : grid.columns * grid.size]
+        shown = grid.whole(image)
         figure = Figure(figsize=(9.0, 9.0 / 3 * shown.shape[0] / shown.shape[1] + 0.5), layout="constrained")
         axes = figure.subplots(1, 3)
         axes[0].imshow(shown)
@@ -156,11 +166,13 @@ class Allocation:
         row, column = np.divmod(np.arange(len(self.tokens)), self.features.grid.columns)
         patches = {"row": row, "column": column, "tokens": self.tokens, "expected": self.expected}
         patches |= {"relevance": self.relevance, "relevance_sd": self.relevance_sd}
+        traces = {"sweep": np.arange(1, len(self.elbo_trace) + 1), "elbo": self.elbo_trace}
+        traces |= {"accuracy": self.accuracy_trace, "complexity": self.complexity_trace}
         files: dict[str, str | bytes] = {
             "summary.txt": self.summary() + "\n",
             "allocation.json": json.dumps(self.to_json()) + "\n",
             "tokens.csv": _table(patches),
-            "elbo.csv": _table({"sweep": np.arange(1, len(self.elbo_trace) + 1), "elbo": self.elbo_trace}),
+            "elbo.csv": _table(traces),
             "heat_map.png": picture.getvalue(),
         }
         for name, content in files.items():

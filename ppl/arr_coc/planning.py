@@ -6,7 +6,8 @@ models, and only the expected relevance goes from the one to the other.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ppl.agent import Agent
 from ppl.api import Model, load
 from ppl.arr_coc.allocation import Allocation
 from ppl.images.cues import Features, features
+from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
 from ppl.source.library import find_file
 
@@ -28,29 +30,32 @@ def allocate(
     query: Any = None,
     budget: float | None = None,
     *,
-    patch: int | None = None,
+    patch: int | Sequence[int] | None = None,
     levels: Sequence[float] = LEVELS,
     agent: Agent | None = None,
     model: Model | None = None,
+    before: Allocation | None = None,
+    sweeps: int | None = None,
     **parameters: Any,
 ) -> Allocation:
     """How many tokens each patch of an image is worth, when there are `budget` in all (100 a patch, where nothing is said).
 
     `image` and `query` are as for `features`, or `image` is what that gave. `levels` are what may be given to a patch. `agent` and
-    `model` take the place of the library's `allocation` and `relevance`; `parameters` are the agent's (`precision`, `noise`). Raises
-    `AimError` for what is no image, a query outside it, and a budget below what the lowest level costs.
+    `model` take the place of the library's `allocation` and `relevance`; `parameters` are the agent's (`precision`, `noise`). The
+    beliefs of the allocation `before` are where those of this image begin; `sweeps` is how many there are at most. Raises `AimError`
+    for what is no image, a query outside it, and a budget below what the lowest level costs.
     """
     told = image if isinstance(image, Features) else features(image, query, patch=patch)
     levels_array = checked_levels(levels)
     chosen = agent if agent is not None else allocation_agent()
     refuse_other_agents(chosen)
-    posterior = (model if model is not None else relevance_model()).fit(cue=told.cue) if told.cue.shape[1] else None
+    posterior = _relevance(model if model is not None else relevance_model(), told, before, sweeps)
     relevance = np.full(told.grid.patches, 0.5) if posterior is None else np.asarray(posterior["r"].mean, float)
     spread = np.zeros(told.grid.patches) if posterior is None else np.asarray(posterior["r"].sd, float)
     known = chosen.typed.variables
     given: dict[str, Any] = {"tokens": levels_array, "relevance": relevance, "variance": told.variance}
     given |= {"noise": usual_noise(told.variance)} if "noise" in known else {}
-    given |= {"budget": 100.0 * told.grid.patches if budget is None else float(budget)} if "budget" in known else {}
+    given |= {"budget": 100.0 * told.grid.patches if budget is None else checked_budget(budget)} if "budget" in known else {}
     given |= parameters
     plan = chosen.start(**given).perceive().plan()
     probabilities, whole = _by_patch(plan, told.grid.patches)
@@ -64,6 +69,27 @@ def allocate(
     )
 
 
+def stream(frames: Iterable[Any], query: Any = None, budget: float | None = None, **options: Any) -> Iterator[Allocation]:
+    """An allocation for each frame of a video, as it comes: the beliefs of a frame begin at those of the one before.
+
+    `options` are those of `allocate`; `budget` is for each frame, and a query that is a box stays where it is. What is compiled for the
+    first frame serves all of its size.
+    """
+    before = None
+    for frame in frames:
+        before = allocate(frame, query, budget, before=before, **options)
+        yield before
+
+
+def _relevance(model: Model, told: Features, before: Allocation | None, sweeps: int | None) -> Posterior | None:
+    """The posterior of the relevance; None where no cue tells of it."""
+    if not told.cue.shape[1]:
+        return None
+    alike = before is not None and before.posterior is not None and before.features.cue.shape == told.cue.shape
+    return model.fit(cue=told.cue, start=before.posterior if before is not None and alike else None, iterations=sweeps)
+
+
+@cache
 def allocation_agent() -> Agent:
     """The library's `allocation`."""
     agent = load(find_file("models/arr_coc/allocation.aim"), "allocation")
@@ -71,6 +97,7 @@ def allocation_agent() -> Agent:
     return agent
 
 
+@cache
 def relevance_model() -> Model:
     """The library's `relevance`."""
     return load(find_file("models/arr_coc/relevance.aim"), "relevance")
@@ -84,15 +111,29 @@ def usual_noise(variance: np.ndarray) -> float:
 
 def checked_levels(levels: Sequence[float]) -> np.ndarray:
     """The levels as rising numbers of tokens. Raises `AimError`."""
-    array = np.asarray(levels, float)
+    try:
+        array = np.asarray(levels, float)
+    except (TypeError, ValueError):
+        array = np.zeros(0)
     if array.ndim != 1 or array.size < 2 or not np.isfinite(array).all() or array[0] < 0 or np.any(np.diff(array) <= 0):
         text = f"levels are two or more rising numbers of tokens, from 0 on; these are {levels!r}"
         raise AimError([Diagnostic("AIM0616", text, None, "write levels = [0, 64, 128, 256, 400]")])
     return array
 
 
-def refuse_other_agents(agent: Model) -> None:
+def checked_budget(budget: Any) -> float:
+    """The tokens that there are. Raises `AimError` for what is no number."""
+    number = isinstance(budget, int | float | np.integer | np.floating) and not isinstance(budget, bool)
+    if not number or np.isnan(budget):
+        raise AimError([Diagnostic("AIM0616", f"a budget is a number of tokens for the whole image; this is {budget!r}", None)])
+    return float(budget)
+
+
+def refuse_other_agents(agent: Any) -> None:
     """Raises `AimError` for what does not allot tokens to patches."""
+    if not isinstance(agent, Model):
+        text = f"an agent allots tokens to patches, and this is {agent!r}"
+        raise AimError([Diagnostic("AIM0416", text, None, 'agent = ppl.load("models/arr_coc/allocation.aim")')])
     lacking = [name for name in NEEDED if name not in agent.typed.variables]
     if not isinstance(agent, Agent) or lacking:
         text = f"`{agent.name}` does not allot tokens to patches: it lacks {', '.join(f'`{n}`' for n in lacking) or 'actions'}"

@@ -34,7 +34,7 @@ def spread_of(tokens: np.ndarray) -> Spread:
     highest = (tokens == tokens.max()) & (tokens > 0)
     shares = _regions(tokens, 8)
     p = shares / shares.sum() if shares.sum() > 0 else shares
-    entropy = -(p * np.log2(np.where(p > 0, p, 1.0))).sum()
+    entropy = (p * np.log2(1.0 / np.where(p > 0, p, 1.0))).sum()
     return Spread(float((_regions(tokens, 4) > 0).mean()), float(entropy), _nearest(highest), _groups(highest))
 
 

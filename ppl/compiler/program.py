@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -70,9 +70,17 @@ class Program:
     @cached_property
     def signature(self) -> tuple[Hashable, ...]:
         """Equal for programs that compile to the same code, whatever their numbers."""
-        leaves, tree = jax.tree.flatten(self.data)
-        shapes = tuple((a.shape, str(a.dtype)) for a in leaves)
-        return (tree, shapes, self.layout.signature, self.order, str(self.dtype), self.damping)
+        return (_shapes(self.data), self.layout.signature, self.order, str(self.dtype), self.damping)
+
+    def with_factors(self, changed: Mapping[int, LoweredFactor]) -> Program:
+        """The program with these in place of plain factors; where their shapes are the same it compiles to the same code."""
+        factors = list(self.data.factors)
+        for place, one in changed.items():
+            factors[place] = jax.tree.map(partial(_in_precision, dtype=self.dtype), ready_factor(hoist(one), self.layout))
+        found = replace(self, data=replace(self.data, factors=tuple(factors)))
+        if all(_shapes(factors[k]) == _shapes(self.data.factors[k]) for k in changed):
+            vars(found)["signature"] = self.signature
+        return found
 
     # ------------------------------------------------------------ which way its long chains go
     @cached_property
@@ -318,12 +326,21 @@ class Program:
 
     def bound(self, state: State, data: Data, messages: Mapping[int, Any]) -> Any:
         """The evidence lower bound in nats."""
-        total = sum(self.factor_energies(state, data, messages), jnp.zeros((), self.dtype))
+        return self.bound_and_accuracy(state, data, messages)[0]
+
+    def bound_and_accuracy(self, state: State, data: Data, messages: Mapping[int, Any]) -> tuple[Any, Any]:
+        """The bound, and the expected log density of what is observed that is in it; NaN where states are summed over row by row, whose
+        prior is in that sum."""
+        energies = self.factor_energies(state, data, messages)
+        seen = (e for f, e in zip(data.factors, energies, strict=True) if f.defines and f.defines not in f.variables)
+        apart = not data.rows and not data.emissions
+        accuracy = sum(seen, jnp.zeros((), self.dtype)) if apart else jnp.full((), jnp.nan, self.dtype)
+        total = sum(energies, jnp.zeros((), self.dtype))
         for entropy in state["entropy"].values():
             total = total + entropy
         for name, rows in data.rows.items():
             total = total + state["sums"][name]["normaliser"] + sum(f.factor.constant for f in rows.factors)
-        return total + sum(self.emission_energies(state, data).values(), jnp.zeros((), self.dtype))
+        return total + sum(self.emission_energies(state, data).values(), jnp.zeros((), self.dtype)), accuracy
 
     def emission_energies(self, state: State, data: Data) -> dict[str, Any]:
         """E_q[log f] of the factors that the emissions of each chain hold."""
@@ -405,7 +422,17 @@ def make_program(
     layout = Layout(latents, {b.name: without(b, left) if b.name in emissions else b for b in blocks})
     plain = tuple(ready_factor(hoist(f), layout) for f in left)
     data = Data(plain, rows, emissions, tuple(ready_expansion(e, factors, layout) for e in expansions))
-    data = jax.tree.map(lambda a: jnp.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else jnp.asarray(a), data)
+    data = jax.tree.map(lambda a: jnp.asarray(_in_precision(a, dtype)), data)
     smooth = smooth_variables(factors)
     stepped = frozenset(b.name for b in blocks if smooth & set(b.variables))
     return Program(layout, tuple(b.name for b in blocks), data, np.dtype(dtype), damping, stepped)
+
+
+def _in_precision(a: Any, dtype: Any) -> np.ndarray:
+    a = np.asarray(a)
+    return a.astype(dtype if a.dtype.kind == "f" else jax.dtypes.canonicalize_dtype(a.dtype), copy=False)
+
+
+def _shapes(data: Any) -> Hashable:
+    leaves, tree = jax.tree.flatten(data)
+    return tree, tuple((a.shape, str(a.dtype)) for a in leaves)

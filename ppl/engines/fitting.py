@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.plan import Plan
+from ppl.engines.again import Kept
 from ppl.engines.branches import fit_branches, total_run
 from ppl.engines.cache import use_compilation_cache
 from ppl.engines.nodes import fit_nodes
 from ppl.engines.precision import with_precision
 from ppl.engines.reports import Reporter
 from ppl.engines.routing import BridgePlan, fit_routed
-from ppl.engines.vmp import Progress, Run, run_vmp
+from ppl.engines.vmp import Beginning, Progress, Run, run_vmp
 from ppl.results.pareto import Tail
 from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -31,11 +32,14 @@ def fit_plan(
     tolerance: float | None = None,
     restarts: int | None = None,
     dtype: Any = None,
-    start: dict[str, np.ndarray] | None = None,
+    start: dict[str, np.ndarray] | Beginning | None = None,
     progress: Progress | None = None,
 ) -> Posterior:
     """The posterior of a plan. Raises AimError where the data are impossible under the model."""
     use_compilation_cache()
+    if isinstance(start, Beginning) and (isinstance(plan, BridgePlan) or plan.engine == "gibbs" or plan.branches):
+        text = f"a fit of `{plan.bound.model.name}` by `{plan.engine}` does not begin at beliefs"
+        raise AimError([Diagnostic("AIM0505", text, None, "leave `start` out")])
     if isinstance(plan, BridgePlan):
         return fit_routed(plan, {"seed": seed, "iterations": iterations, "tolerance": tolerance, "restarts": restarts, "dtype": dtype})
     precision = checked_options(dtype, iterations, tolerance, restarts)
@@ -70,6 +74,7 @@ def fit_plan(
         status=status,
         iterations=len(run.trace),
         elbo_trace=run.trace,
+        accuracy_trace=None if plan.branches or run.accuracy is None or np.isnan(run.accuracy).any() else run.accuracy,
         plan=plan,
         names=reporter.names,
         believe=with_precision(precision, reporter.believe),
@@ -79,6 +84,7 @@ def fit_plan(
         tail=tail,
         tail_is_cheap=cheap,
         weighed_draws=weighed,
+        kept=None if plan.branches else Kept(plan, run),
         seed=seed,
         restarts=run.restarts,
         seconds={"compile": run.compile_seconds, "run": run.run_seconds},

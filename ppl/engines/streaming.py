@@ -60,7 +60,8 @@ def _since(fitted: Posterior, before: Posterior, questions: ModelQuestions, why:
     def told_apart() -> dict[str, float]:
         return {**energies(), "the data before": -known} if energies() else {}
 
-    fitted = replace(fitted, elbo_trace=fitted.elbo_trace - known, factor_energies=told_apart, warnings=(*fitted.warnings, told))
+    fitted = replace(fitted, elbo_trace=fitted.elbo_trace - known, accuracy_trace=None, factor_energies=told_apart)
+    fitted = replace(fitted, warnings=(*fitted.warnings, told))
     return _answering(fitted, known=known)
 
 

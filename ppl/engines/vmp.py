@@ -23,6 +23,7 @@ from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
 from ppl.engines.extrapolation import EVERY, extrapolated, natural_of
 from ppl.engines.starts import checked_start, starting_points
+from ppl.source.diagnostics import AimError, Diagnostic
 
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
 BETWEEN_REPORTS = 25
@@ -44,6 +45,25 @@ class Run:
     restarts: int
     compile_seconds: float
     run_seconds: float
+    accuracy: np.ndarray | None = None  # sweep by sweep
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """Beliefs to begin at: the state of a program with this signature, or of this very `program`."""
+
+    state: State
+    signature: Any
+    dtype: Any
+    program: Callable[[], Program] | None = None
+
+    def of(self, plan: Plan, dtype: Any, make: Callable[[], Program]) -> Program:
+        """The program. Raises `AimError` where the beliefs are of another."""
+        made = self.program() if self.program is not None and self.dtype == np.dtype(dtype) else make()
+        if made.signature == self.signature:
+            return made
+        text = f"`start` is no posterior of `{plan.bound.model.name}` with the same sizes, entries observed, approximation and dtype"
+        raise AimError([Diagnostic("AIM0505", text, None, "leave `start` out: such a fit begins anew")])
 
 
 def run_vmp(
@@ -54,10 +74,10 @@ def run_vmp(
     tolerance: float | None = None,
     restarts: int | None = None,
     dtype: Any = np.float64,
-    start: dict[str, np.ndarray] | None = None,
+    start: dict[str, np.ndarray] | Beginning | None = None,
     progress: Progress | None = None,
 ) -> Run:
-    """Fits the plan. `start` gives states of discrete blocks to begin from, by name, instead of drawn ones."""
+    """Fits the plan. `start` gives states of discrete blocks to begin from, by name, instead of drawn ones; or beliefs."""
     options = {**ENGINES["vmp"].defaults, **plan.options}
     limit = int(iterations or options["iterations"])
     if plan.exact:  # a chain's log-determinant is seen best from its own optimum
@@ -67,10 +87,20 @@ def run_vmp(
         small = max(small, 1e-6)
     asked = int(restarts or options["restarts"])
     damping = float(options["damping"])
-    program = make_program(plan.latents, plan.blocks, plan.factors, damping=damping, dtype=dtype, expansions=plan.expansions)
+    begun = start if isinstance(start, Beginning) else None
+
+    def make() -> Program:
+        return make_program(plan.latents, plan.blocks, plan.factors, damping=damping, dtype=dtype, expansions=plan.expansions)
+
+    program = begun.of(plan, dtype, make) if begun is not None else make()
     rng = stream(seed, "starts")
     starts = 1 if plan.exact else asked
-    drawn = [checked_start(start, plan)] if start else [starting_points(plan, rng, several=starts > 1) for _ in range(starts)]
+    if isinstance(start, Beginning):
+        drawn: list[Any] = [{}]
+    elif start:
+        drawn = [checked_start(start, plan)]
+    else:
+        drawn = [starting_points(plan, rng, several=starts > 1) for _ in range(starts)]
     count = len(drawn) if drawn[0] else 1  # without a drawn start all restarts would be the same
     labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
     stacked = jax.tree.map(lambda *a: jnp.stack(a), *labels) if count > 1 else labels[0]
@@ -79,19 +109,19 @@ def run_vmp(
     for place in range(program.routes):
         clock = time.perf_counter()
         far = bool(options.get("extrapolation", False)) and not plan.exact
-        begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1, far=far)
+        begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1, far=far, often=begun is not None)
         compiled = time.perf_counter()
-        carry = begin(program.data, stacked)
+        carry = begin(program.data, stacked) if begun is None else _carried(program, begun.state, limit, far)
         carry, messages = _looped(sweeps, program.data, carry, limit, (small, still), progress)
         compile_seconds, run_seconds = compile_seconds + compiled - clock, run_seconds + time.perf_counter() - compiled
         if np.all(np.isfinite(carry["bound"])):
             break
     best = int(np.argmax(np.nan_to_num(np.asarray(carry["bound"]), nan=-np.inf))) if count > 1 else 0
     chosen = jax.tree.map(lambda a: a[best], carry) if count > 1 else carry
-    trace = np.asarray(chosen["trace"])[: int(chosen["iterations"])]
-    trace = trace[-1:] if plan.exact else trace
+    trace, accuracy = (np.asarray(chosen[name])[: int(chosen["iterations"])] for name in ("trace", "accuracies"))
+    trace, accuracy = (trace[-1:], accuracy[-1:]) if plan.exact else (trace, accuracy)
     converged = bool(chosen["converged"]) or plan.exact
-    return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds)
+    return Run(program, chosen["state"], messages, trace, converged, count, compile_seconds, run_seconds, accuracy)
 
 
 def _looped(
@@ -111,32 +141,25 @@ _COMPILED: dict[Any, tuple[Any, Any]] = {}
 REMEMBERED = 64  # programs that are kept compiled in this process
 
 
-def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool) -> tuple[Any, Any]:
+def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, **how: bool) -> tuple[Any, Any]:
     """The compiled functions, remembered: another fit of the same shapes does not compile again."""
-    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, several, far)
+    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, *how.items())
     if key not in _COMPILED:
         if len(_COMPILED) >= REMEMBERED:
             del _COMPILED[next(iter(_COMPILED))]
-        _COMPILED[key] = _compiled(program.skeleton, place, labels, limit, several=several, far=far)
+        _COMPILED[key] = _compiled(program.skeleton, place, labels, limit, **how)
     return _COMPILED[key]
 
 
-def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool) -> tuple[Any, Any]:
+def _compiled(
+    program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool, often: bool
+) -> tuple[Any, Any]:
     """The compiled start, right by itself, and the loop by one route; for one start or for several side by side. `far` is for long steps
-    between sweeps."""
+    between sweeps; what is used `often` is worth all passes of the compiler."""
     routed = program.routed(place)
 
     def begin(data: Data, given: dict[str, Any]) -> dict[str, Any]:
-        state = program.start(data, given)
-        past = {"before": natural_of(program, state), "first": natural_of(program, state)} if far else {}
-        return {
-            **past,
-            "state": state,
-            "bound": np.asarray(-np.inf, program.dtype),
-            "trace": np.full((limit,), np.nan, program.dtype),
-            "iterations": np.asarray(0),
-            "converged": np.asarray(False),
-        }
+        return _carried(program, program.start(data, given), limit, far)
 
     def once(data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
         from_where, past, due = carry["state"], {}, np.asarray(False)
@@ -149,10 +172,11 @@ def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, 
         state = routed.sweep(from_where, data, messages)
         moved = routed.movement(state, carry["state"])
         state = routed.expanded(state, data)
-        bound = routed.bound(state, data, messages)
+        bound, accuracy = routed.bound_and_accuracy(state, data, messages)
         if far:  # a long step that does not raise the bound is taken back
-            lost = due & ~(bound >= carry["bound"])
-            state, bound = jax.tree.map(lambda old, new: jnp.where(lost, old, new), (carry["state"], carry["bound"]), (state, bound))
+            lost, before = due & ~(bound >= carry["bound"]), carry["accuracies"][carry["iterations"] - 1]
+            old, new = (carry["state"], carry["bound"], before), (state, bound, accuracy)
+            state, bound, accuracy = jax.tree.map(lambda a, b: jnp.where(lost, a, b), old, new)
             moved = jnp.where(lost, jnp.inf, moved)
         flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
         return {
@@ -160,6 +184,7 @@ def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, 
             "state": state,
             "bound": bound,
             "trace": carry["trace"].at[carry["iterations"]].set(bound),
+            "accuracies": carry["accuracies"].at[carry["iterations"]].set(accuracy),
             "iterations": carry["iterations"] + 1,
             "converged": flat & (moved <= still),
         }
@@ -183,11 +208,25 @@ def _compiled(program: Program, place: int, labels: dict[str, Any], limit: int, 
         first = begin.out_info
     else:
         first = begin(program.data, labels)
-    options = compiler_options(program.data, first["state"]["moments"], loops=chains)
+    options = compiler_options(program.data, first["state"]["moments"], loops=chains, often=often)
     return begin, jax.jit(sweeps).lower(program.data, first, limit, 0.0, 0.0).compile(compiler_options=options)
 
 
-def compiler_options(*arrays: Any, once: bool = False, loops: bool = False) -> dict[str, Any]:
+def _carried(program: Program, state: State, limit: int, far: bool) -> dict[str, Any]:
+    """What the loop carries before the first sweep from a state."""
+    past = {"before": natural_of(program, state), "first": natural_of(program, state)} if far else {}
+    return {
+        **past,
+        "state": state,
+        "bound": np.asarray(-np.inf, program.dtype),
+        "trace": np.full((limit,), np.nan, program.dtype),
+        "accuracies": np.full((limit,), np.nan, program.dtype),
+        "iterations": np.asarray(0),
+        "converged": np.asarray(False),
+    }
+
+
+def compiler_options(*arrays: Any, once: bool = False, loops: bool = False, often: bool = False) -> dict[str, Any]:
     """What the size of a program's arrays is worth: small ones are compiled without passes that would take longer than they save.
 
     What runs `once` has less to save. What `loops` over steps of small arrays gains nothing from XLA's emitters of fusions.
@@ -196,6 +235,6 @@ def compiler_options(*arrays: Any, once: bool = False, loops: bool = False) -> d
         return {}
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(arrays)) / (ONCE if once else 1)
     options: dict[str, Any] = {"xla_cpu_parallel_codegen_split_count": 1}
-    if numbers < MEDIUM or loops:
+    if loops or (numbers < MEDIUM and not often):
         options |= {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0 if numbers < SMALL else 1}
     return options

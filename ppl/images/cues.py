@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from ppl.images.colours import lightness_and_redness
 from ppl.images.patches import Box, Grid, checked_box, grid_of
-from ppl.images.reading import needs_vision, read_image, wrong_image
+from ppl.images.reading import read_image, wrong_image
 
 BINS = 32
 CONTENT = ("red", "green", "blue", "lightness", "a", "gradient y", "gradient x", "gradient")
@@ -50,7 +51,7 @@ def features(
     image: Any,
     query: Any = None,
     *,
-    patch: int | None = None,
+    patch: int | Sequence[int] | None = None,
     channels: np.ndarray | None = None,
     names: Sequence[str] | None = None,
     name: str = "the image",
@@ -65,15 +66,14 @@ def features(
     name = str(image) if isinstance(image, str) or hasattr(image, "suffix") else name
     grid = grid_of(colours, patch, name)
     lightness = _luminance(colours)
-    gradient = np.hypot(*_gradients(lightness))
-    cues = {"entropy": pixel_entropy(grid.cut(lightness)), "edge": grid.cut(gradient).mean(axis=1)}
+    gradients = _gradients(lightness)
+    cues = {"entropy": pixel_entropy(grid.cut(lightness)), "edge": grid.means(gradients[2])}
     box, messages = None, []
     if query is not None:
-        table, called, messages = _channels(colours, grid, channels, names, name)
+        table, called, messages = _channels(colours, grid, gradients, channels, names, name)
         if isinstance(query, str) or hasattr(query, "suffix") or np.ndim(query) > 1:
             other = read_image(query, "the query")
-            exemplar, _, _ = _channels(other, grid_of(other, min(grid.size, *other.shape[:2]), "the query"), None, None, "the query")
-            exemplar = exemplar[:, [CONTENT.index(c) for c in called]] if channels is None else exemplar
+            exemplar = _exemplar(other, grid, called if channels is None else None)
             cues["match"] = squashed(log_likelihood_ratio(exemplar, table, table))
         else:
             box = checked_box(query, colours, name)
@@ -90,9 +90,8 @@ def features(
 def pixel_entropy(pixels: np.ndarray) -> np.ndarray:
     """The entropy in nats of the pixels of each patch, in 32 bins from 0 to 1: at most log 32."""
     places = np.minimum((pixels * BINS).astype(int), BINS - 1)
-    counts = np.zeros((len(pixels), BINS))
-    np.add.at(counts, (np.arange(len(pixels))[:, None], places), 1.0)
-    p = counts / pixels.shape[1]
+    places += BINS * np.arange(len(pixels))[:, None]
+    p = np.bincount(places.ravel(), minlength=BINS * len(pixels)).reshape(-1, BINS) / pixels.shape[1]
     return -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
 
 
@@ -116,6 +115,8 @@ def log_likelihood_ratio(query: np.ndarray, rest: np.ndarray, table: np.ndarray)
     Covariances are shrunk towards that of both by as many pseudo-counts as there are channels and two, the prior of an inverse Wishart
     with the least weight that has a mean.
     """
+    if not table.shape[1]:
+        return np.zeros(len(table))  # nothing to tell them by
     both = np.concatenate([query, rest])
     centre, scale = both.mean(axis=0), both.std(axis=0)
     query, rest, table = ((x - centre) / scale for x in (query, rest, table))
@@ -133,13 +134,12 @@ def _log_normal(table: np.ndarray, sample: np.ndarray, common: np.ndarray) -> np
 
 
 # ------------------------------------------------------------------ channels
-def image_channels(colours: np.ndarray, grid: Grid) -> tuple[np.ndarray, tuple[str, ...]]:
+def image_channels(colours: np.ndarray, grid: Grid, gradients: Sequence[np.ndarray] | None = None) -> tuple[np.ndarray, tuple[str, ...]]:
     """What a patch is compared by: means of its colours, its lightness, a*, and its gradients."""
-    lab = needs_vision("skimage.color", "the image").rgb2lab(colours)
-    lightness = _luminance(colours)
-    down, across = _gradients(lightness)
-    layers = [*np.moveaxis(colours, -1, 0), lab[..., 0] / 100.0, (lab[..., 1] + 128.0) / 255.0, down, across, np.hypot(down, across)]
-    return np.stack([grid.cut(layer).mean(axis=1) for layer in layers], axis=1), CONTENT
+    lightness, redness = lightness_and_redness(grid.whole(colours))
+    shown = gradients if gradients is not None else _gradients(_luminance(colours))
+    light, red = grid.means(lightness) / 100.0, (grid.means(redness) + 128.0) / 255.0
+    return np.column_stack([grid.means(colours), light, red, *map(grid.means, shown)]), CONTENT
 
 
 def independent_channels(table: np.ndarray, names: Sequence[str], grid: Grid) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
@@ -169,20 +169,37 @@ def independent_channels(table: np.ndarray, names: Sequence[str], grid: Grid) ->
 
 
 def _channels(
-    colours: np.ndarray, grid: Grid, channels: np.ndarray | None, names: Sequence[str] | None, name: str
+    colours: np.ndarray,
+    grid: Grid,
+    gradients: Sequence[np.ndarray],
+    channels: np.ndarray | None,
+    names: Sequence[str] | None,
+    name: str,
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     if channels is None:
-        return independent_channels(*image_channels(colours, grid), grid)
+        return independent_channels(*image_channels(colours, grid, gradients), grid)
     table = np.asarray(channels, float)
     if table.ndim != 2 or len(table) != grid.patches:
         raise wrong_image(name, f"`channels` has the shape {list(table.shape)}; there are {grid.patches} patches, a row for each")
     if not np.isfinite(table).all():
         raise wrong_image(name, "`channels` holds what is not a number")
     called = tuple(names) if names is not None else tuple(f"channel {k}" for k in range(table.shape[1]))
+    if len(called) != table.shape[1]:
+        raise wrong_image(name, f"`names` are {len(called)}; there are {table.shape[1]} channels, a name for each")
     found = independent_channels(table, called, grid)
     if not found[1]:
         raise wrong_image(name, "no channel says anything of its own, so that nothing can be compared with the query")
     return found
+
+
+def _exemplar(image: np.ndarray, grid: Grid, called: Sequence[str] | None) -> np.ndarray:
+    """The channels with these names of the patches of an image that is a query."""
+    if called is None:
+        text = "an image is compared by its own channels, and `channels` are those of another"
+        raise wrong_image("the query", text, "give a box [top, left, bottom, right], or leave `channels` out")
+    sizes = (min(grid.height, image.shape[0]), min(grid.width, image.shape[1]))
+    table, names = image_channels(image, grid_of(image, sizes, "the query"))
+    return table[:, [names.index(one) for one in called]]
 
 
 def _standard(values: np.ndarray) -> np.ndarray | None:
@@ -195,7 +212,7 @@ def _standard(values: np.ndarray) -> np.ndarray | None:
 def _covered(grid: Grid, box: Box, name: str) -> np.ndarray:
     inside = grid.covered(box)
     if inside.sum() < FEWEST:
-        text = f"the query {list(box)} covers {inside.sum()} patches of {grid.size} × {grid.size} pixels, and {FEWEST} are needed"
+        text = f"the query {list(box)} covers {inside.sum()} patches of {grid.height} × {grid.width} pixels, and {FEWEST} are needed"
         raise wrong_image(name, text, "draw a larger box, or give smaller patches: patch = …")
     if (~inside).sum() < FEWEST:
         raise wrong_image(name, f"the query {list(box)} covers the whole image: there is nothing to tell it from")
@@ -206,13 +223,11 @@ def _luminance(colours: np.ndarray) -> np.ndarray:
     return colours @ np.array([0.2125, 0.7154, 0.0721])
 
 
-def _gradients(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Sobel's, down and across, an edge from 0 to 1 having 1."""
+def _gradients(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sobel's, down and across, and how steep both are together; an edge from 0 to 1 has 1."""
     padded = np.pad(values, 1, mode="edge")
-    down = padded[2:, :] - padded[:-2, :]
-    across = padded[:, 2:] - padded[:, :-2]
-    smooth = np.array([0.25, 0.5, 0.25])
-    return (
-        sum(w * down[:, k : k + values.shape[1]] for k, w in enumerate(smooth)),  # type: ignore[return-value]
-        sum(w * across[k : k + values.shape[0], :] for k, w in enumerate(smooth)),
-    )
+    smooth = 0.5 * padded[:, 1:-1] + 0.25 * (padded[:, :-2] + padded[:, 2:])
+    down = smooth[2:] - smooth[:-2]
+    smooth = 0.5 * padded[1:-1] + 0.25 * (padded[:-2] + padded[2:])
+    across = smooth[:, 2:] - smooth[:, :-2]
+    return down, across, np.sqrt(down**2 + across**2)

@@ -16,8 +16,11 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray:
     """Red, green and blue in [0, 1], height × width × 3. Raises `AimError` for what is no image, is empty or holds NaN."""
     if isinstance(source, str | Path):
         name, source = str(source), _from_file(Path(source), str(source))
-    array = np.asarray(source)
-    if array.dtype.kind not in "buif":
+    array = _array(source, name)
+    if array.dtype.kind in "ui" and array.dtype not in (np.uint8, np.uint16):
+        text = f"whole numbers of type {array.dtype} do not say what is white; those of uint8 and uint16 do, and numbers from 0 to 1"
+        raise wrong_image(name, text, "image.astype('uint8') where white is 255, or image / white")
+    if array.dtype.kind not in "buf":
         raise wrong_image(name, f"its entries are of type {array.dtype}", "give numbers: bytes from 0 to 255, or numbers from 0 to 1")
     if array.ndim == 2:
         array = np.repeat(array[..., None], 3, axis=-1)
@@ -27,6 +30,16 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray:
         raise wrong_image(name, f"it has no pixels: its shape is {_shape(array)}")
     colours = _in_unit(array[..., :3], name)
     return colours if array.shape[-1] == 3 else _on_white(colours, _in_unit(array[..., 3:], name))
+
+
+def _array(source: Any, name: str) -> np.ndarray:
+    """What is masked is not a number."""
+    if np.ma.is_masked(source):
+        raise wrong_image(name, f"{int(source.mask.sum())} of its entries are masked", "fill them in, or crop the image")
+    try:
+        return np.asarray(source)
+    except ValueError as error:
+        raise wrong_image(name, "its rows are not of one length") from error
 
 
 def _in_unit(array: np.ndarray, name: str) -> np.ndarray:

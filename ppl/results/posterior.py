@@ -37,6 +37,8 @@ class Posterior:
     `elbo` is the evidence lower bound in nats, NaN where a sampler has none; `log_evidence` equals it where the posterior is exact
     and is None elsewhere. `status` is one of exact, converged, iteration limit, not finite. `joint_draws(n, seed)` gives draws of all
     that is latent or computed, n first, together; of a sampler those that it made, `chains` equal runs one after another.
+    `accuracy_trace` is the expected log density of what is observed, sweep by sweep, nats: the bound and `complexity_trace`, how far
+    beliefs are from their priors, add up to it. None where a sum over states, or a sampler, does not tell the two apart.
     `weighed_draws(n, seed)` gives such draws of an approximation with the logarithms of their importance weights.
     """
 
@@ -63,11 +65,18 @@ class Posterior:
     tail_is_cheap: bool = False  # so that it is told without being asked for
     weighed_draws: Callable[[int, int], tuple[Mapping[str, np.ndarray], np.ndarray]] | None = field(default=None, repr=False)
     networks: Mapping[str, Network] = field(default_factory=dict, repr=False)  # of which there are beliefs in their weights
+    accuracy_trace: np.ndarray | None = field(default=None, repr=False)
+    kept: Any = field(default=None, repr=False)  # what its engine needs to begin another fit here
 
     @property
     def elbo(self) -> float:
         """The evidence lower bound, nats."""
         return float(self.elbo_trace[-1]) if len(self.elbo_trace) else float("nan")
+
+    @property
+    def complexity_trace(self) -> np.ndarray | None:
+        """The accuracy less the bound, sweep by sweep, nats."""
+        return None if self.accuracy_trace is None else self.accuracy_trace - self.elbo_trace
 
     @property
     def free_energy(self) -> float:

@@ -78,6 +78,7 @@ CODES: dict[str, str] = {
     "AIM0241": "a world that does not say what a sensor gets",
     "AIM0242": "a state of a world without a value at the start",
     "AIM0243": "a state of a world with the name of a state of the model",
+    "AIM0244": "a policy whose worth is no number",
     "AIM0301": "an unknown distribution",
     "AIM0302": "an unknown parameter",
     "AIM0303": "too many arguments",

@@ -38,6 +38,7 @@ class Failure:
     index: int
     accepted: frozenset[str]
     at_beginning: frozenset[str]  # what would be accepted at the beginning of the line
+    in_agent: bool = False  # whether the line is in the block of an agent
 
     @property
     def token(self) -> Token | None:
@@ -64,7 +65,8 @@ class Failure:
 
     @property
     def context(self) -> tuple[str, tuple[str, ...]]:
-        return next((CONTEXTS[key] for key in CONTEXTS if key in self.at_beginning), ("in a `match`", ()))
+        place, allowed = next((CONTEXTS[key] for key in CONTEXTS if key in self.at_beginning), ("in a `match`", ()))
+        return "in an agent" if self.in_agent and allowed is STATEMENTS else place, allowed
 
     def error(self, code: str, message: str, hint: str = "", span: Span | None = None) -> Diagnostic:
         return Diagnostic(code, message, span or self.span, hint)
@@ -94,7 +96,12 @@ def _misplaced(failure: Failure) -> Diagnostic | None:
     if word in allowed:
         return None
     if word in TOP_LEVEL and second in ("NAME", "STRING"):
-        return failure.error("AIM0017", f"`{word}` cannot stand {place}", "begin it at the left margin, after the model", span)
+        return failure.error(
+            "AIM0017",
+            f"`{word}` cannot stand {place}",
+            f"begin it at the left margin, after the {'agent' if failure.in_agent else 'model'}",
+            span,
+        )
     if word in (*STATEMENTS, "expect", "use", "q"):
         return failure.error("AIM0017", f"`{word}` cannot stand {place}", _listing(allowed), span)
     if second == "NAME" and failure.index == 1 and failure.tokens[1].text[:1].isupper():

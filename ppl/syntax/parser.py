@@ -46,6 +46,13 @@ class Reader:
     def expected(self) -> Mapping[str, object]:
         return self.automaton.choices()
 
+    @property
+    def in_agent(self) -> bool:
+        """Whether the block that is open last is that of an agent."""
+        stack = self.automaton.parser_state.value_stack
+        heads = [one.type for one in stack if isinstance(one, Token) and one.type in ("MODEL", "AGENT")]
+        return heads[-1:] == ["AGENT"]
+
     def copy(self) -> Reader:
         return Reader(self.automaton.copy(deepcopy_values=False), self.depth, self.at)
 
@@ -143,7 +150,7 @@ def _failure(before: Reader, tokens: list[Token], failed: int) -> Failure:
         types.append(type_here(reader, tokens, k))
         reader.feed(types[-1], token.text, token.span)
     types.extend(token.type for token in tokens[failed:])
-    return Failure(tokens, tuple(types), failed, frozenset(reader.automaton.accepts()), context)
+    return Failure(tokens, tuple(types), failed, frozenset(reader.automaton.accepts()), context, before.in_agent)
 
 
 def _has_block(lines: list[Line], number: int) -> bool:

@@ -110,7 +110,7 @@ def test_a_budget_below_the_lowest_level_is_refused() -> None:
 
 
 def test_levels_rise_from_zero_on() -> None:
-    for wrong in ([64], [64, 64], [128, 64], [-1, 4], [0, np.nan]):
+    for wrong in ([64], [64, 64], [128, 64], [-1, 4], [0, np.nan], "ab"):
         with pytest.raises(ppl.AimError, match="levels"):
             checked_levels(wrong)
 

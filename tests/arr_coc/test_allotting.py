@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ppl
-from ppl.arr_coc.planning import allocate
+from ppl.arr_coc.planning import allocate, stream
 from ppl.arr_coc.spread import spread_of
 from ppl.tools.command_line import status
 
@@ -31,6 +32,16 @@ def test_an_allocation_keeps_its_budget(allocation: ppl.arr_coc.Allocation) -> N
     assert allocation.accuracy - allocation.complexity == pytest.approx(allocation.elbo_trace[-1], abs=1e-9)
 
 
+def test_accuracy_is_told_at_each_sweep(allocation: ppl.arr_coc.Allocation) -> None:
+    """At each sweep what the fit that ends there says of its factors."""
+    model = ppl.load("models/arr_coc/relevance.aim")
+    for sweeps in (1, 3, 6, 9):
+        terms = model.fit(cue=allocation.features.cue, iterations=sweeps).free_energy_by_factor()
+        expected = -sum(value for label, value in terms.items() if label.startswith("cue"))
+        assert allocation.accuracy_trace[sweeps - 1] == pytest.approx(expected, abs=1e-8)
+    assert np.all(allocation.complexity_trace > 0)
+
+
 def test_what_is_looked_for_decides_who_gets_tokens(allocation: ppl.arr_coc.Allocation) -> None:
     other = allocate(data.chelsea(), [200, 0, 300, 100], 5000, patch=50)
     assert np.any(other.tokens != allocation.tokens)
@@ -47,6 +58,27 @@ def test_a_budget_that_is_not_reached_has_no_price() -> None:
 def test_an_agent_that_allots_nothing_is_refused() -> None:
     with pytest.raises(ppl.AimError, match="lacks `relevance`"):
         allocate(data.chelsea(), QUERY, 5000, patch=50, agent=ppl.load("models/agents/tmaze.aim"))  # type: ignore[arg-type]
+
+
+def test_a_stream_gives_each_frame_what_it_would_get_alone() -> None:
+    """Also after a frame in which no cue tells patches apart."""
+    image = data.chelsea()
+    frames = [image[:, :400], image[:, 2:402], np.full((300, 400, 3), 0.5), image[:, 4:404]]
+    for frame, told in zip(frames, stream(frames, QUERY, 5000, patch=50), strict=True):
+        alone = allocate(frame, QUERY, 5000, patch=50)
+        assert told.total <= 5000
+        np.testing.assert_allclose(told.relevance, alone.relevance, atol=1e-5)
+        np.testing.assert_allclose(told.expected, alone.expected, atol=0.05)
+    few = [*stream(frames[:2], QUERY, 5000, patch=50, sweeps=2)]
+    assert [len(told.elbo_trace) for told in few] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "text"), [({"budget": [5000]}, "a number of tokens"), ({"budget": np.nan}, "a number of tokens"), ({"agent": "x"}, "'x'")]
+)
+def test_what_is_no_budget_and_no_agent_is_refused(wrong: dict[str, Any], text: str) -> None:
+    with pytest.raises(ppl.AimError, match=text):
+        allocate(data.chelsea(), QUERY, patch=50, **wrong)
 
 
 def test_spread_of_tokens() -> None:
@@ -81,6 +113,8 @@ def test_the_command_line_writes_all_of_it(tmp_path: Path, capsys: pytest.Captur
         ("--data {0}/none.png", "no such file"),
         ("--data {0}/cat.png --set query=[1,2,3]", "four whole numbers"),
         ("--data {0}/cat.png --set patch=50 --set budget=-1", "the budget is -1"),
+        ("--data {0}/cat.png --set patch=50 --set budget=many", "a number of tokens"),
+        ("--data {0}/cat.png --set patch=[1,2,3]", "whole number of pixels"),
         ("--data {0}/cat.png --data {0}/cat.png", "2 images"),
     ],
 )

@@ -11,7 +11,8 @@ from scipy import stats
 
 import ppl
 from ppl.graph.readers import read
-from ppl.images.cues import image_channels, independent_channels, log_likelihood_ratio, pixel_entropy, robustly_scaled
+from ppl.images.colours import lightness_and_redness
+from ppl.images.cues import _gradients, image_channels, independent_channels, log_likelihood_ratio, pixel_entropy, robustly_scaled
 from ppl.images.patches import grid_of
 from ppl.images.reading import read_image
 
@@ -27,12 +28,18 @@ def test_entropy_is_that_of_the_pixels() -> None:
     np.testing.assert_allclose(pixel_entropy(all_different), np.log(32))
 
 
-def test_patches_are_squares_from_the_upper_left() -> None:
+def test_patches_are_rectangles_from_the_upper_left() -> None:
     image = np.arange(7 * 9).reshape(7, 9).astype(float)
     grid = grid_of(image, 3, "x")
     assert (grid.rows, grid.columns) == (2, 3)
     np.testing.assert_array_equal(grid.cut(image)[4], image[3:6, 3:6].ravel())
     assert grid.covered((0, 3, 7, 9)).tolist() == [False, True, True, False, True, True]
+    wide = grid_of(image, [3, 4], "x")
+    assert (wide.rows, wide.columns) == (2, 2)
+    np.testing.assert_array_equal(wide.cut(image)[3], image[3:6, 4:8].ravel())
+    np.testing.assert_allclose(wide.means(image), wide.cut(image).mean(axis=1))
+    assert wide.covered((0, 3, 7, 9)).tolist() == [False, True, False, True]
+    assert grid_of(np.zeros((2160, 3840)), [27, 30], "x").patches == 10_240
 
 
 def test_the_ratio_is_that_of_two_gaussians() -> None:
@@ -86,9 +93,38 @@ def test_an_exemplar_is_a_query_too() -> None:
     assert told.cue[inside, 2].mean() > told.cue[~inside, 2].mean()
 
 
+def test_an_exemplar_is_compared_by_what_the_image_has() -> None:
+    """Also where it has less: a grey or a flat exemplar, one that is smaller than a patch."""
+    image = data.chelsea()
+    for exemplar in (image[60:190, 110:260], data.camera(), np.zeros((50, 50)), image[60:61, 110:111]):
+        for shown in (image, image[..., 0]):
+            assert features(shown, exemplar, patch=50).names == ("entropy", "edge", "match")
+
+
 def test_a_flat_image_has_no_cues_and_says_so() -> None:
     told = features(np.full((40, 40), 0.3), patch=10)
     assert told.names == () and len(told.messages) == 2
+    asked = features(np.full((40, 40), 0.3), [0, 0, 20, 20], patch=10)
+    assert asked.names == () and any("`match`" in message for message in asked.messages)
+
+
+def test_lightness_and_redness_are_those_of_another_implementation() -> None:
+    from skimage.color import rgb2lab
+
+    for image in (read_image(data.astronaut()), read_image(data.camera()), np.random.default_rng(0).uniform(size=(40, 30, 3))):
+        lightness, redness = lightness_and_redness(image)
+        np.testing.assert_allclose(lightness, rgb2lab(image)[..., 0], atol=1e-10)
+        np.testing.assert_allclose(redness, rgb2lab(image)[..., 1], atol=1e-10)
+
+
+def test_edges_are_those_of_another_implementation() -> None:
+    from skimage.filters import sobel_h, sobel_v
+
+    grey = data.camera() / 255.0
+    down, across, steep = _gradients(grey)
+    np.testing.assert_allclose(down[1:-1, 1:-1], sobel_h(grey)[1:-1, 1:-1], atol=1e-12)
+    np.testing.assert_allclose(across[1:-1, 1:-1], sobel_v(grey)[1:-1, 1:-1], atol=1e-12)
+    np.testing.assert_allclose(steep, np.hypot(down, across), atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["bytes", "unit", "grey", "with opacity", "a file"])
@@ -116,9 +152,18 @@ WRONG: dict[str, tuple[Any, dict[str, Any], str]] = {
     "no pixels": (np.zeros((0, 5)), {}, "no pixels"),
     "one axis": (np.zeros(5), {}, "height × width"),
     "five colours": (np.zeros((4, 4, 5)), {}, "3 colours"),
+    "rows of two lengths": ([[0.1, 0.2], [0.3]], {}, "one length"),
+    "masked": (np.ma.masked_less(np.linspace(0, 1, 16).reshape(4, 4), 0.1), {}, "2 of its entries are masked"),
+    "whole numbers without a white": (np.full((4, 4), 200), {}, "uint8"),
     "texts": (np.array([["a"]]), {}, "numbers"),
     "no whole patch": (np.zeros((4, 4)), {"patch": 5}, "does not fit"),
     "no size": (np.zeros((4, 4)), {"patch": 0}, "whole number"),
+    "a text as a size": (np.zeros((4, 4)), {"patch": "a"}, "whole number"),
+    "three sizes": (np.zeros((4, 4)), {"patch": [1, 2, 3]}, "whole number"),
+    "no number as a size": (np.zeros((4, 4)), {"patch": np.nan}, "whole number"),
+    "a size that is too wide": (np.zeros((4, 4)), {"patch": [4, 5]}, "4 × 5 pixels does not fit"),
+    "an image by other channels": (np.zeros((4, 4)), {"query": np.ones((4, 4)), "patch": 1, "channels": np.eye(16)[:, :2]}, "its own"),
+    "too few names": (np.zeros((4, 4)), {"query": [0, 0, 2, 2], "patch": 1, "channels": np.eye(16)[:, :2], "names": ["a"]}, "a name for"),
     "a query of three": (np.zeros((40, 40)), {"query": [1, 2, 3]}, "four whole numbers"),
     "a query outside": (np.zeros((40, 40)), {"query": [0, 0, 50, 10]}, "no box inside"),
     "a query upside down": (np.zeros((40, 40)), {"query": [20, 0, 10, 10]}, "no box inside"),

@@ -1,7 +1,8 @@
 """Relevance and allocation on real images: time, sweeps, price, and whether relevance finds the other half of what was asked for.
 
-    python -m tests.benchmarks.arr_coc [--figures DIR]
+    python -m tests.benchmarks.arr_coc [--figures DIR] [--samples DIR] [NAME…]
 
+`--samples` is the folder of scikit-learn's `china.jpg` and `flower.jpg`, which are measured too where it is given.
 Each query is the left half of a box drawn by hand; the area under the curve (AUC) is the probability that a patch of the right half
 ranks above one outside of the box. One core: pin it with `taskset -c 0`.
 """
@@ -19,6 +20,7 @@ import skimage.data as data
 import ppl
 from ppl.arr_coc.planning import LEVELS, allocate, allocation_agent, relevance_model, usual_noise
 from ppl.images.cues import Features, features
+from ppl.images.reading import read_image
 
 IMAGES: dict[str, tuple[Any, int, tuple[int, int, int, int]]] = {
     "retina": (data.retina, 14, (540, 100, 780, 320)),
@@ -27,7 +29,9 @@ IMAGES: dict[str, tuple[Any, int, tuple[int, int, int, int]]] = {
     "chelsea": (data.chelsea, 4, (40, 100, 200, 330)),
     "coffee": (data.coffee, 5, (40, 150, 330, 470)),
     "hubble": (data.hubble_deep_field, 9, (700, 80, 830, 200)),
+    "rocket": (data.rocket, 5, (120, 296, 410, 348)),
 }
+SAMPLES: dict[str, tuple[int, tuple[int, int, int, int]]] = {"china": (5, (30, 60, 390, 356)), "flower": (5, (84, 166, 364, 444))}
 MEAN = 150  # tokens a patch
 
 
@@ -81,6 +85,7 @@ def measured(name: str) -> tuple[list[str], Features]:
     covered, asked = told.grid.covered(box), told.grid.covered(half(box))
     scores = (told.cue.mean(axis=1), np.asarray(loose["r"].mean), relevance, told.cue[:, -1])
     found = [auc(score, covered & ~asked, ~covered) for score in scores]
+    anew = timed(lambda: allocation_agent().start(**given, budget=float(MEAN * told.grid.patches)).perceive().plan().action)[1]
     precisions = [", ".join(f"{v:.0f}" for v in np.asarray(p["reliability"].mean)) for p in (loose, posterior)]
     row = [
         f"{name} ({told.grid.rows} × {told.grid.columns})",
@@ -88,7 +93,7 @@ def measured(name: str) -> tuple[list[str], Features]:
         f"{loose.iterations}; {precisions[0]}",
         f"{posterior.iterations}; {precisions[1]}",
         f"{fitting:.2f} s",
-        f"{1000 * planning:.0f} ms",
+        f"{1000 * planning:.0f} ms, anew {1000 * anew:.0f} ms",
         f"{plan.price[0]:.4f}",
         " ".join(f"{s:.2f}" for s in shares),
         f"{total:.0f} of {MEAN * told.grid.patches}",
@@ -129,21 +134,53 @@ def frames(count: int = 240, patches: int = 1024) -> float:
     return count / seconds
 
 
+def streamed(pixels: int, sweeps: int | None, count: int = 60) -> float:
+    """Frames a second from pixels to tokens, 1,024 patches each: a window that moves over a photograph, its query too small to move."""
+    image = data.astronaut()
+    image = np.tile(image, (2, 2, 1)) if pixels == 512 else image
+    moving = [image[k : k + pixels, 100 + k : 100 + k + pixels] for k in range(count)]
+    query = [pixels * k // 32 for k in (5, 7, 15, 17)]
+    stream = ppl.arr_coc.stream(moving, query, 40_000.0, patch=pixels // 32, sweeps=sweeps)
+    for _ in range(3):  # compile
+        next(stream)
+    clocks = [time.process_time(), *(time.process_time() for _ in stream)]
+    return float(1.0 / np.median(np.diff(clocks)))
+
+
+def large() -> str:
+    """A frame of 3840 × 2160 pixels in 10,240 patches."""
+    from skimage.transform import resize
+
+    image = (255 * resize(data.astronaut(), (2160, 3840))).astype(np.uint8)
+    told, looking = timed(lambda: features(image, [210, 1270, 800, 2100], patch=[27, 30]))
+    allocate(told, budget=MEAN * told.grid.patches)
+    rest = timed(lambda: allocate(told, budget=MEAN * told.grid.patches))[1]
+    return f"3840 × 2160 pixels, {told.grid.patches:,} patches: cues {looking:.2f} s, relevance and allocation {rest:.2f} s"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--figures", type=Path)
-    parser.add_argument("names", nargs="*", default=list(IMAGES))
+    parser.add_argument("--samples", type=Path)
+    parser.add_argument("names", nargs="*")
     options = parser.parse_args()
+    for name, (patch, box) in SAMPLES.items() if options.samples is not None else ():
+        IMAGES[name] = (lambda name=name: read_image(options.samples / f"{name}.jpg"), patch, box)
     print(
         "image | features | weak priors: sweeps; precisions | strong priors | fit | plan | price | shares | tokens | AUC mean / weak / strong / match"
     )
-    for name in options.names:
+    for name in options.names or IMAGES:
         row, told = measured(name)
         print(" | ".join(row), flush=True)
         if options.figures is not None:
             figure = allocate(told, budget=60 * told.grid.patches).figure()
             figure.savefig(options.figures / f"{name}.png", dpi=64)
-    print(f"{frames():.0f} frames a second at 1,024 patches")
+    print(large(), flush=True)
+    for pixels in (256, 512):
+        for sweeps in (None, 3):
+            told = "until they rest" if sweeps is None else f"{sweeps} sweeps"
+            print(f"{streamed(pixels, sweeps):.0f} frames of {pixels} × {pixels} pixels a second, 1,024 patches, {told}", flush=True)
+    print(f"{frames():.0f} frames of a recorded video a second at 1,024 patches, relevance given")
 
 
 if __name__ == "__main__":
