@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -31,6 +31,7 @@ from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 FEW_BRANCHES = 32  # states that are summed over without being asked
 MOST_BRANCHES = 4096  # states that `use exact` sums over
+MOST_COMPLETED = 2000  # predicted numbers that are taken into an exact posterior so that their beliefs are exact too
 MOST_INTEGRATED = 100_000  # numbers of data, of which the rest is fitted at every node of an integral
 ENGINES = ("exact", "vmp", "gibbs")
 BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
@@ -106,11 +107,11 @@ def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, a
     return branched or plan
 
 
-def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) -> Plan:
-    """The plan that keeps everything latent in blocks."""
+def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, kept: Mapping[str, np.ndarray] | None = None) -> Plan:
+    """The plan that keeps everything latent in blocks; the `kept` entries too, though nothing observed depends on them."""
     model = bound.model
     definitions = deterministic_definitions(model)
-    structured, needed = _needed(bound, definitions)
+    structured, needed = _needed(bound, definitions, kept or {})
     latents = {n: widened(_latent(bound, n, mask, n in structured)) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
@@ -144,14 +145,29 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) ->
     return Plan(bound, definitions, latents, predicted, tuple(factors), blocks, "vmp", exact, options, expansions=expansions)
 
 
-def _needed(bound: BoundModel, definitions: dict[str, list[typed.DeterministicStatement]]) -> tuple[set[str], dict[str, np.ndarray]]:
-    """The discrete variables that meet others, and the needed entries of all."""
+def completed(plan: Plan, names: Sequence[str]) -> Plan | None:
+    """The plan with these predicted variables in its blocks, where it stays exact and they are few."""
+    masks = {n: np.ones(_observed(plan.bound, n).shape, bool) for n in names}
+    if not names or not plan.exact or plan.branches or sum(m.size for m in masks.values()) > MOST_COMPLETED:
+        return None
+    try:
+        whole = _joint_plan(plan.bound, None, masks)
+    except AimError:
+        return None
+    return whole if whole.exact else None
+
+
+def _needed(
+    bound: BoundModel, definitions: dict[str, list[typed.DeterministicStatement]], keep: Mapping[str, np.ndarray] | None = None
+) -> tuple[set[str], dict[str, np.ndarray]]:
+    """The discrete variables that meet others, and the needed entries of all; those to `keep` are."""
     statements = random_statements(bound.model)
     discrete = {s.variable for s in statements if _family(bound, s.variable) in DISCRETE}
     structured = structured_variables(bound.model, statements, discrete, definitions)
 
     def needed(kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return needed_entries(bound, statements, definitions, kept)
+        both = {n: mask | kept.get(n, False) for n, mask in (keep or {}).items()}
+        return needed_entries(bound, statements, definitions, {**kept, **both})
 
     return structured, kept_entries(bound, structured, statements, definitions, needed, lambda n: _observed(bound, n))
 
