@@ -63,3 +63,17 @@ def test_a_missing_value_that_says_which_table() -> None:
     assert posterior.log_evidence == pytest.approx(np.log(0.3 * B[1, 0] * (A @ B)[1]), rel=1e-12)
     assert posterior["v"].mean[1] == pytest.approx(pairs[1, 0] + pairs[1, 1], rel=1e-12)
     np.testing.assert_allclose(posterior["w"].params["p"][1], [pairs[0, 0] + pairs[1, 0], pairs[0, 1] + pairs[1, 1]], atol=1e-12)
+
+
+def test_a_prediction_that_reads_two_members_which_the_data_keep_apart() -> None:
+    text = "model m:\n    input h: N[M]\n    for n in N: v[n] ~ Normal(0, 2)\n    for n in N: y[n] ~ Normal(v[n], 1)\n"
+    text += "    for m in M: u[m] ~ Normal(v[h[m]] - v[0], 1)\n"
+    posterior = ppl.parse(text).fit(y=[1.0, 3.0], h=[0, 1])
+    np.testing.assert_allclose(posterior["u"].mean, [0.0, 1.6], atol=1e-12)
+    np.testing.assert_allclose(posterior["u"].sd, np.sqrt([1.0, 1.0 + 2 * 0.8]), rtol=1e-12)
+
+
+def test_a_distribution_without_parameters_stands_by_its_name() -> None:
+    for written in ("Flat", "Flat()"):
+        posterior = ppl.parse(f"model m:\n    a ~ {written}\n    for n in N: y[n] ~ Normal(a, 2)\n").fit(y=[1.0, 4.0])
+        assert posterior["a"].mean == pytest.approx(2.5, rel=1e-12) and posterior["a"].sd == pytest.approx(2.0**0.5, rel=1e-12)
