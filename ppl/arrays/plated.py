@@ -145,7 +145,7 @@ class Plated:
         flat = index.arranged(dims)  # dims, index axes
         places = len(dims)
         after = places - 1 + index.rank
-        grid = [xp.arange(s).reshape((-1,) + (1,) * (after - i)) if s > 1 else 0 for i, s in enumerate(moved.shape[:places])]
+        grid = [0 if s == 1 else xp.arange(s).reshape((-1,) + (1,) * (after - i)) for i, s in enumerate(moved.shape[:places])]
         gathered = moved[(*grid, flat)]  # dims, index axes, rest
         if axis and index.rank:  # the index's axes go to where the axis was
             source = list(range(places, places + index.rank))

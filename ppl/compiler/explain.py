@@ -20,7 +20,7 @@ def explain(plan: Plan) -> str:
     given = [n for n in plan.bound.values if n in asked and asked[n].role == "random"]
     lines.append("observed: " + (", ".join(given) if given else "nothing"))
     lines += [f"rewritten: {reason}" for reason in plan.rewrites]
-    if not plan.blocks:
+    if not plan.blocks and not plan.branches:
         lines.append("latent: nothing that the data depend on")
     if plan.integrated:
         lines.append(f"integrated over: {', '.join(plan.branches)}, by quadrature, given each value of which the rest is exact")

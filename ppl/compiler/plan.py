@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -24,6 +24,7 @@ from ppl.compiler.spot_checks import spot_check
 from ppl.compiler.steps import smooth_variables
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import Evaluator
 from ppl.semantics import typed
 from ppl.semantics.walking import inside, variables_in
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
@@ -31,11 +32,15 @@ from ppl.source.html import Shown
 
 FEW_BRANCHES = 32  # states that are summed over without being asked
 MOST_BRANCHES = 4096  # states that `use exact` sums over
+MOST_COMPLETED = 2000  # predicted numbers that are taken into an exact posterior so that their beliefs are exact too
 MOST_INTEGRATED = 100_000  # numbers of data, of which the rest is fitted at every node of an integral
 ENGINES = ("exact", "vmp", "gibbs")
 BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
 JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
 WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}  # what other engines can serve
+ENDS = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit": (0.0, 1.0)}
+
+Settle = Callable[[BoundModel], BoundModel]
 
 
 @dataclass(frozen=True, repr=False)
@@ -52,7 +57,7 @@ class Plan(Shown):
     exact: bool
     options: dict[str, float | bool]
     branches: tuple[str, ...] = ()  # discrete variables whose states are summed over, each state with a plan of its own
-    integrated: str = ""  # `branches` is one number instead, which is integrated over: "real", "positive" or "unit"
+    integrated: tuple[float, float] | None = None  # `branches` is one number instead, which is integrated over between these
     source: BoundModel | None = field(default=None, repr=False)  # the user's own model, where `bound` is rewritten
     rewrites: tuple[str, ...] = ()
     expansions: tuple[Expansion, ...] = ()  # changes of variables that no likelihood sees
@@ -68,30 +73,35 @@ class Plan(Shown):
         return explain(self)
 
 
-def compile_plan(bound: BoundModel, *, approximation: typed.Approximation | None = None, engine: str | None = None) -> Plan:
-    """The plan for a model with its data; raises AimError where a statement or an engine cannot be served."""
+def compile_plan(
+    bound: BoundModel,
+    *,
+    approximation: typed.Approximation | None = None,
+    engine: str | None = None,
+    settle: Settle = lambda bound: bound,
+) -> Plan:
+    """The plan for a model with its data; raises AimError where a statement or an engine cannot be served.
+
+    `settle` puts a number in the place of what is wholly known, where one number is integrated over.
+    """
     asked = engine or (approximation.engine if approximation else None)
     check_engine(asked)
     source, (bound, reasons) = bound, rewritten(bound)
-    _refuse_without_message(bound.model, asked)
-    plan = _chosen_plan(bound, approximation, asked)
+    plan = _chosen_plan(bound, approximation, asked, settle)
     return replace(plan, source=source, rewrites=reasons)
 
 
-def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None) -> Plan:
+def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan:
+    try:
+        _refuse_without_message(bound.model)
+    except AimError as refusal:
+        return _integrated(bound, approximation, asked, settle, refusal)
     try:
         plan = _joint_plan(bound, approximation)
     except AimError as refusal:
-        blocks = approximation.blocks if approximation else ()
-        apart = len(blocks) > 1 and any(d.code == "AIM0721" for d in refusal.diagnostics)
+        apart = approximation is not None and len(approximation.blocks) > 1 and any(d.code == JOINED for d in refusal.diagnostics)
         branched = None if asked in ("vmp", "gibbs") or (apart and asked != "exact") else _branch_plan(bound, asked)
-        formed = approximation is not None and bool(approximation.forms or approximation.amortised)
-        unserved = {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE
-        if branched is None and asked is None and len(blocks) < 2 and not formed and unserved:
-            branched = _node_plan(bound)
-        if branched is None:
-            raise AimError(_refused(list(refusal.diagnostics), asked)) from None
-        return branched
+        return branched or _integrated(bound, approximation, asked, settle, refusal)
     if asked == "gibbs":
         _refuse_without_conditional(plan, approximation)
         return replace(plan, engine="gibbs", exact=False)
@@ -103,11 +113,11 @@ def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, a
     return branched or plan
 
 
-def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) -> Plan:
-    """The plan that keeps everything latent in blocks."""
+def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, kept: Mapping[str, np.ndarray] | None = None) -> Plan:
+    """The plan that keeps everything latent in blocks; the `kept` entries too, though nothing observed depends on them."""
     model = bound.model
     definitions = deterministic_definitions(model)
-    structured, needed = _needed(bound, definitions)
+    structured, needed = _needed(bound, definitions, kept or {})
     latents = {n: widened(_latent(bound, n, mask, n in structured)) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
@@ -141,58 +151,102 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None) ->
     return Plan(bound, definitions, latents, predicted, tuple(factors), blocks, "vmp", exact, options, expansions=expansions)
 
 
-def _needed(bound: BoundModel, definitions: dict[str, list[typed.DeterministicStatement]]) -> tuple[set[str], dict[str, np.ndarray]]:
-    """The discrete variables that meet others, and the needed entries of all."""
+def completed(plan: Plan, names: Sequence[str]) -> Plan | None:
+    """The plan with these predicted variables in its blocks, where it stays exact and they are few."""
+    masks = {n: np.ones(_observed(plan.bound, n).shape, bool) for n in names}
+    if not names or not plan.exact or plan.branches or sum(m.size for m in masks.values()) > MOST_COMPLETED:
+        return None
+    try:
+        whole = _joint_plan(plan.bound, None, masks)
+    except AimError:
+        return None
+    return whole if whole.exact else None
+
+
+def _needed(
+    bound: BoundModel, definitions: dict[str, list[typed.DeterministicStatement]], keep: Mapping[str, np.ndarray] | None = None
+) -> tuple[set[str], dict[str, np.ndarray]]:
+    """The discrete variables that meet others, and the needed entries of all; those to `keep` are."""
     statements = random_statements(bound.model)
     discrete = {s.variable for s in statements if _family(bound, s.variable) in DISCRETE}
     structured = structured_variables(bound.model, statements, discrete, definitions)
 
     def needed(kept: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return needed_entries(bound, statements, definitions, kept)
+        both = {n: mask | kept.get(n, False) for n, mask in (keep or {}).items()}
+        return needed_entries(bound, statements, definitions, {**kept, **both})
 
     return structured, kept_entries(bound, structured, statements, definitions, needed, lambda n: _observed(bound, n))
 
 
-# ------------------------------------------------------------------ sums over few states
+# ------------------------------------------------------------------ sums over few states, and integrals over one number
+def _integrated(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle, refusal: AimError) -> Plan:
+    """The plan that integrates over one number in the place of one that was refused; raises the refusal where there is none."""
+    named = approximation is not None and (len(approximation.blocks) > 1 or bool(approximation.forms or approximation.amortised))
+    if asked is None and not named and {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:
+        found = _node_plan(bound, settle)
+        if found is not None:
+            return found
+    raise AimError(_refused(list(refusal.diagnostics), asked)) from None
+
+
 def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
-    """A plan that sums over the states of discrete variables, where they are few and the rest is exact given them."""
-    definitions = deterministic_definitions(bound.model)
-    needed = _needed(bound, definitions)[1]
-    names = tuple(n for n, mask in needed.items() if _family(bound, n) in DISCRETE and np.any(mask & ~_observed(bound, n)))
-    most = MOST_BRANCHES if asked == "exact" else FEW_BRANCHES
-    log_count = sum(math.log(states_of(name, bound)) * int((~_observed(bound, name)).sum()) for name in names)
-    if not names or log_count > math.log(most) + 1e-9:
-        return None
-    try:
-        inner = _joint_plan(_with_states(bound, {n: _first_state(bound, n) for n in names}), None)
-    except AimError:
-        return None
-    if not inner.exact:
-        return None
-    return replace(inner, bound=bound, engine=asked or "vmp", branches=names)
-
-
-def _node_plan(bound: BoundModel) -> Plan | None:
-    """A plan that integrates over one number, where the rest is exact given it."""
+    """A plan that sums over the states of discrete variables, where they are few and the rest is exact given them: over those of
+    one variable, or else of all."""
     needed = _needed(bound, deterministic_definitions(bound.model))[1]
-    latent = [n for n, mask in needed.items() if mask.any() and not _observed(bound, n).all()]
-    latent.sort(key=lambda n: _support(bound, n) == "real")  # scales first: given them the rest is often Normal
-    for name in latent if sum(v.size for v in bound.values.values()) <= MOST_INTEGRATED else ():
-        support = _support(bound, name)
-        if bound.shape(bound.model.variables[name]) or support not in ("real", "positive", "unit"):
+    names = [n for n, mask in needed.items() if _family(bound, n) in DISCRETE and np.any(mask & ~_observed(bound, n))]
+    counts = {n: math.log(states_of(n, bound)) * int((~_observed(bound, n)).sum()) for n in names}
+    most = math.log(MOST_BRANCHES if asked == "exact" else FEW_BRANCHES) + 1e-9
+    alone = [(n,) for n in sorted(names, key=counts.__getitem__)]
+    for chosen in (*(alone if len(names) > 1 else ()), tuple(names)):
+        if not chosen or sum(counts[n] for n in chosen) > most:
             continue
         try:
-            inner = _joint_plan(_with_states(bound, {name: np.asarray(0.5)}), None)
+            inner = _joint_plan(_with_states(bound, {n: _first_state(bound, n) for n in chosen}), None)
         except AimError:
             continue
         if inner.exact:
-            return replace(inner, bound=bound, branches=(name,), integrated=support)
+            return replace(inner, bound=bound, engine=asked or "vmp", branches=chosen)
     return None
 
 
-def _support(bound: BoundModel, name: str) -> str:
+def _node_plan(bound: BoundModel, settle: Settle) -> Plan | None:
+    """A plan that integrates over one number, where the rest is exact given it."""
+    statements, definitions = random_statements(bound.model), deterministic_definitions(bound.model)
+    needed = needed_entries(bound, statements, definitions)
+    latent = [n for n, mask in needed.items() if mask.any() and not _observed(bound, n).all()]
+    latent.sort(key=lambda n: -math.inf in (_ends(bound, n) or ()))  # scales first: given them the rest is often Normal
+    for name in latent if sum(v.size for v in bound.values.values()) <= MOST_INTEGRATED else ():
+        ends = _ends(bound, name)
+        if bound.shape(bound.model.variables[name]) or ends is None:
+            continue
+        try:
+            inner = _settled_plan(bound, {name: np.asarray(_between(*ends))}, settle)
+        except AimError:
+            continue
+        if inner.exact:
+            return replace(inner, bound=bound, branches=(name,), integrated=ends)
+    return None
+
+
+def _ends(bound: BoundModel, name: str) -> tuple[float, float] | None:
+    """Between which numbers a variable lies, where they are known."""
     call = next(s for s in random_statements(bound.model) if s.variable == name).distribution
-    return DISTRIBUTIONS[call.name].support if isinstance(call, typed.DistributionCall) else ""
+    if not isinstance(call, typed.DistributionCall):
+        return None
+    if {"low", "high"} <= set(call.arguments):
+        ends = [call.arguments[k] for k in ("low", "high")]
+        if any(n in bound.model.variables and n not in bound.values for e in ends for n in variables_in(e)):
+            return None
+        low, high = (float(Evaluator(bound.sizes, bound.values).number(e, {}).data) for e in ends)
+        return low, high
+    return ENDS.get(DISTRIBUTIONS[call.name].support)
+
+
+def _between(low: float, high: float) -> float:
+    """A number between two."""
+    if math.isinf(low) or math.isinf(high):
+        return low + 0.5 if math.isfinite(low) else high - 0.5 if math.isfinite(high) else 0.5
+    return (low + high) / 2
 
 
 def _first_state(bound: BoundModel, name: str) -> np.ndarray:
@@ -207,9 +261,15 @@ def _with_states(bound: BoundModel, states: Mapping[str, np.ndarray]) -> BoundMo
     return replace(bound, values={**bound.values, **states}, observed={**bound.observed, **observed})
 
 
-def conditioned(plan: Plan, states: Mapping[str, np.ndarray]) -> Plan:
-    """The plan of the model with these discrete variables observed."""
-    return replace(_joint_plan(_with_states(plan.bound, states), None), engine=plan.engine)
+def conditioned(plan: Plan, states: Mapping[str, np.ndarray], settle: Settle = lambda bound: bound) -> Plan:
+    """The plan of the model with these variables observed."""
+    return replace(_settled_plan(plan.bound, states, settle), engine=plan.engine)
+
+
+def _settled_plan(bound: BoundModel, states: Mapping[str, np.ndarray], settle: Settle) -> Plan:
+    given = settle(_with_states(bound, states))
+    _refuse_without_message(given.model)
+    return _joint_plan(given, None)
 
 
 def states_of(name: str, bound: BoundModel) -> int:
@@ -221,7 +281,7 @@ def states_of(name: str, bound: BoundModel) -> int:
     return bound.sizes[index_set.key]
 
 
-def _refuse_without_message(model: typed.TypedModel, asked: str | None) -> None:
+def _refuse_without_message(model: typed.TypedModel) -> None:
     """Raises AimError where a statement has no factor, or none that stands alone: networks, choices of distributions."""
     text = "there is no message for this statement yet"
     found = []
@@ -236,7 +296,7 @@ def _refuse_without_message(model: typed.TypedModel, asked: str | None) -> None:
         if _depends_on_itself(name, model):
             found.append(Diagnostic("AIM0720", f"{text}: `{name}` is computed from earlier entries of itself", definitions[-1].span))
     if found:
-        raise AimError(_refused(found, asked))
+        raise AimError(found)
 
 
 def _depends_on_itself(name: str, model: typed.TypedModel) -> bool:

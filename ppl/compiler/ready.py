@@ -22,6 +22,7 @@ from ppl.compiler.enumerations import same_place
 from ppl.compiler.forms import Atom, Form, SmoothAtom, Term
 from ppl.compiler.latents import GAUSSIAN, LatentVariable
 from ppl.compiler.lowering import Feature, SecondMoment
+from ppl.compiler.quantities import NotConjugate
 
 GAUSSIAN_PARTS = ("block", "chain", "node", "border", "pair")
 
@@ -378,7 +379,8 @@ def _side(form: ReadyForm, groups: list[tuple[int, tuple[int, ...]]], layout: La
     if len(groups) == 1:
         return Side(tuple(groups), tuple(picked[0]))  # type: ignore[arg-type]
     shapes = [form.terms[k].shape for k, _ in groups]
-    assert all(_same_places(picked[0], p) for p in picked), "members of a batch that meet in one form"
+    if not all(_same_places(picked[0], p) for p in picked):
+        raise NotConjugate("members that are believed apart, together")
     entries = [_side_by_side([p[place] for p in picked], shapes) for place in range(len(picked[0]))]
     return Side(tuple(groups), tuple(replace(e, inner=_unless_identity(e, layout)) for e in entries))
 

@@ -80,7 +80,9 @@ def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[st
     draws = min(DRAWS, LARGEST // max(largest, 1))
     if draws < 1 or any(v.family not in _POINTS for v in latents.values()):
         return None
-    values: dict[str, Any] = dict(bound.values)
+    values: dict[str, Any] = {n: v for n, v in bound.values.items() if n not in bound.observed or bound.observed[n].any()}
+    for name in set(values) & set(bound.observed) - set(latents):
+        values[name] = _filled(values[name], bound.observed[name])
     for name, variable in latents.items():
         drawn = _POINTS[variable.family](rng, (draws, *shapes[name]), variable)
         if name in bound.values:
@@ -89,3 +91,9 @@ def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[st
             drawn = np.where(mask, bound.values[name], drawn)
         values[name] = Plated((DRAW,), drawn)
     return values
+
+
+def _filled(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """What is predicted stands at a value that was observed, which is in its support."""
+    mask = observed.reshape(observed.shape + (1,) * (values.ndim - observed.ndim))
+    return np.where(mask, values, values[np.unravel_index(np.argmax(observed), observed.shape)])

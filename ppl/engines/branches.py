@@ -22,6 +22,8 @@ from ppl.results.belief import Belief
 from ppl.results.joint import JointBlock
 from ppl.results.mixture import mixed
 
+IMPOSSIBLE = -1e29  # a bound below this holds the logarithm of a probability 0
+
 
 @dataclass(frozen=True)
 class Branches:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ppl.compiler.plan import Plan
 from ppl.engines.again import Kept
-from ppl.engines.branches import fit_branches, total_run
+from ppl.engines.branches import IMPOSSIBLE, fit_branches, total_run
 from ppl.engines.cache import use_compilation_cache
 from ppl.engines.nodes import fit_nodes
 from ppl.engines.precision import with_precision
@@ -20,7 +20,6 @@ from ppl.results.pareto import Tail
 from ppl.results.posterior import Posterior
 from ppl.source.diagnostics import AimError, Diagnostic
 
-IMPOSSIBLE = -1e29  # a bound below this holds the logarithm of a probability 0
 ROUNDING = {np.dtype(np.float64): 1e-9, np.dtype(np.float32): 1e-4}  # what a bound may fall by, relative to itself
 
 

@@ -100,12 +100,14 @@ def _closed_part(
     if all(isinstance(v, Plated) for v in arguments.values()):
         return part(kind.family, kind.reported(**{k: full(v) for k, v in arguments.items()}))
     precision, mean = arguments.get("precision"), arguments.get("mean")
-    if kind.name == "Normal" and isinstance(precision, Plated) and isinstance(mean, Gaussian):
-        centre, variance = affine_moments(mean.affine, moments, layout)
-        return part("Normal", {"mean": full(centre), "sd": np.sqrt(full(variance) + 1.0 / full(precision))})
-    if kind.name == "MvNormal" and isinstance(precision, Plated) and isinstance(mean, Gaussian):
-        centre, cov = affine_moments(mean.affine, moments, layout)
-        return part("MvNormal", {"mean": full(centre), "cov": full(cov) + np.linalg.inv(full(precision))})
+    if kind.name in ("Normal", "MvNormal") and isinstance(precision, Plated) and isinstance(mean, Gaussian):
+        try:
+            centre, spread = (full(v) for v in affine_moments(mean.affine, moments, layout))
+        except NotConjugate:
+            return None
+        if kind.name == "MvNormal":
+            return part("MvNormal", {"mean": centre, "cov": spread + np.linalg.inv(full(precision))})
+        return part("Normal", {"mean": centre, "sd": np.sqrt(spread + 1.0 / full(precision))})
     if kind.name in ("Bernoulli", "Categorical") and not read & set(plan.definitions) and _is_affine(call.arguments["p"], plan):
         means = {n: mean_of(n) for n, _ in uses(call.arguments["p"]) if n in plan.latents}
         at_means = Evaluator(plan.bound.sizes, {**plan.bound.values, **means})

@@ -19,7 +19,7 @@ from ppl.compiler.forms import Form
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import GAUSSIAN, PREDICTED
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import Plan, random_statements
+from ppl.compiler.plan import Plan, completed, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rewrites import HIDDEN
 from ppl.compiler.rows import probabilities
@@ -27,7 +27,7 @@ from ppl.engines.draws import drawn_variable, posterior_evaluator
 from ppl.engines.joint import joint_blocks
 from ppl.engines.linear import LinearView, linear_view
 from ppl.engines.predictions import affine_moments, closed_prediction
-from ppl.engines.vmp import Run
+from ppl.engines.vmp import Run, run_vmp
 from ppl.families.family import Family
 from ppl.families.registry import FAMILIES, NUMERIC
 from ppl.graph.bound import BoundModel
@@ -58,6 +58,8 @@ class Reporter:
         return tuple(n for n in variables if n in reported and HIDDEN not in n)
 
     def believe(self, name: str) -> Belief:
+        if self.completed is not None and self.reaches({name}, self.open):
+            return self.completed.believe(name)
         if name in self.plan.latents:
             return self.latent(name)
         return self.deterministic(name) if name in self.plan.definitions else self.predicted(name)
@@ -240,15 +242,37 @@ class Reporter:
     def joint_blocks(self) -> tuple[JointBlock, ...]:
         return joint_blocks(self.plan, self.run.state)
 
+    @cached_property
+    def told(self) -> dict[str, tuple[str, dict[str, np.ndarray]] | None]:
+        """What `closed` has found so far."""
+        return {}
+
+    def closed(self, name: str) -> tuple[str, dict[str, np.ndarray]] | None:
+        """Family and parameters of what is predicted, None where draws have to tell."""
+        if name not in self.told:
+            moments = self.run.state["moments"] | {block: {"table": table} for block, table in self.tables.items()}
+            layout = self.run.program.layout
+            self.told[name] = closed_prediction(name, self.plan, moments, layout, lambda n: np.asarray(self.latent(n).mean))
+        return self.told[name]
+
+    @cached_property
+    def open(self) -> set[str]:
+        """What is predicted, and has no closed form."""
+        return {n for n in self.plan.predicted if self.closed(n) is None}
+
+    @cached_property
+    def completed(self) -> Reporter | None:
+        """The posterior that holds what is predicted without a closed form, where it is exact too."""
+        plan = completed(self.plan, sorted(self.open)) if self.plan.exact else None
+        return None if plan is None else Reporter(plan, run_vmp(plan, dtype=self.run.program.dtype), self.seed)
+
     def draws_of(self, name: str) -> np.ndarray:
         return drawn_variable(name, self.posterior_draws, self.draws)
 
     def predicted(self, name: str) -> Belief:
-        layout = self.run.program.layout
-        moments = self.run.state["moments"] | {block: {"table": table} for block, table in self.tables.items()}
-        closed = closed_prediction(name, self.plan, moments, layout, lambda n: np.asarray(self.believe(n).mean))
-        if closed is not None:
-            family, params = closed
+        told = self.closed(name)
+        if told is not None:
+            family, params = told
             return self.with_observed(Belief(name, family, params, members=self.members(name)))
         draws, value = self.draws_of(name), self.plan.bound.model.variables[name].type
         if value.kind == "member" and value.member_of is not None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ppl.compiler.equalities import solved
 from ppl.compiler.plan import BRIDGED, JOINED, WITHOUT_MESSAGE, Plan, compile_plan
-from ppl.engines.settled import settled
+from ppl.engines.settled import settle, settled
 from ppl.graph.bound import BoundModel
 from ppl.results.posterior import Posterior
 from ppl.semantics.typed import Approximation
@@ -56,7 +56,7 @@ def route(bound: BoundModel, *, approximation: Approximation | None = None, engi
         return BridgePlan(bound, asked, approximation, (*solutions, "asked for"), source=source)
     try:
         reduced, known = settled(bound)
-        plan = compile_plan(reduced, approximation=approximation, engine=engine)
+        plan = compile_plan(reduced, approximation=approximation, engine=engine, settle=settle)
         return replace(plan, source=source, rewrites=(*solutions, *known, *plan.rewrites))
     except AimError as refusal:
         if asked is not None or not {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:

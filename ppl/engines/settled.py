@@ -23,12 +23,17 @@ from ppl.semantics.walking import inside
 Definitions = Mapping[str, list[typed.DeterministicStatement]]
 
 
-def settled(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
+def settle(bound: BoundModel) -> BoundModel:
+    """The model with a number in the place of each such statement, whatever a rewrite would bring."""
+    return settled(bound, rewritable=True)[0]
+
+
+def settled(bound: BoundModel, *, rewritable: bool = False) -> tuple[BoundModel, tuple[str, ...]]:
     """The model with a number in the place of each such statement, and the reasons."""
     definitions = deterministic_definitions(bound.model)
     statements, potentials, reasons = [], list(bound.model.potentials), []
     for statement in bound.model.statements:
-        if not isinstance(statement, typed.RandomStatement) or not _is_settled(statement, bound, definitions):
+        if not isinstance(statement, typed.RandomStatement) or not _is_settled(statement, bound, definitions, rewritable):
             statements.append(statement)
             continue
         number = typed.Constant(known_log_density(statement, bound, definitions), span=statement.span, type=typed.ValueType())
@@ -42,13 +47,13 @@ def settled(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
     return replace(bound, model=model, observed={n: o for n, o in bound.observed.items() if n in left}), tuple(reasons)
 
 
-def _is_settled(statement: typed.RandomStatement, bound: BoundModel, definitions: Definitions) -> bool:
+def _is_settled(statement: typed.RandomStatement, bound: BoundModel, definitions: Definitions, rewritable: bool) -> bool:
     call = statement.distribution
     if any(True for _ in inside(call, typed.NetworkCall)):
         return False
     if has_factor(statement):
         return False
-    if rewriting(statement, bound) is not None:
+    if not rewritable and rewriting(statement, bound) is not None:
         return False
     random = {n for n in (statement.variable, *reached(statement, definitions)) if bound.model.variables[n].role == "random"}
     return all(n in bound.values and bool(np.all(bound.observed[n])) for n in random - set(definitions))

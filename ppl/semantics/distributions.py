@@ -39,6 +39,7 @@ Found = tuple[AnyDistribution, ValueType]
 
 def distribution(written: tree.Expression, scope: Scope, expected: IndexSet | None = None) -> Found | None:
     """The typed distribution and the type of its value, or None where something is wrong and has been reported."""
+    written = called(written, scope)
     match written:
         case tree.Call(function=function) if function.name in DISTRIBUTIONS and function.name not in scope.file.functions:
             return _call(written, DISTRIBUTIONS[function.name], scope, expected)
@@ -66,8 +67,16 @@ def catalogue_distribution(
     return found[0], found[1]
 
 
+def called(written: tree.Expression, scope: Scope) -> tree.Expression:
+    """A distribution without parameters may stand by its name alone: `Flat` is `Flat()`."""
+    if not isinstance(written, tree.Name) or written.name not in DISTRIBUTIONS or scope.sets_with(written.name):
+        return written
+    return written if DISTRIBUTIONS[written.name].parameters else tree.Call(written, (), span=written.span)
+
+
 def types_before_arguments(written: tree.Expression, name: str, plates: tuple[Axis, ...], scope: Scope) -> dict[str, ValueType]:
     """The types of what a statement defines, where no argument changes them: a recursion may read it before they are known."""
+    written = called(written, scope)
     function = written.function.name if isinstance(written, tree.Call) else ""
     known = DISTRIBUTIONS.get(function)
     if known is not None and not known.axes and known.support not in ("member", "any"):

@@ -88,7 +88,7 @@ class NegativeBinomial(dist.NegativeBinomial2):
     """By log Γ: the logarithm of the Beta function that NumPyro's calls is off by up to 1e-6."""
 
     def log_prob(self, value: Any) -> Any:
-        mean, concentration = jnp.asarray(self.mean), jnp.asarray(self.concentration, float)
+        value, mean, concentration = (jnp.asarray(v, float) for v in (value, self.mean, self.concentration))
         both = mean + concentration
         ways = special.lgamma(value + concentration) - special.lgamma(concentration) - special.log_factorial(value)
         return ways + concentration * jnp.log(concentration / both) + xlogy(value, mean / both)
