@@ -25,6 +25,7 @@ from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.process import Process
 from ppl.motion.starts import start_of
+from ppl.numerics.libraries import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 
@@ -70,7 +71,7 @@ def _refuse_numb(process: Process) -> None:
     driven = {"noise": {n: v[0, 0] for n, v in process.noise(rng).items()}, "inputs": {n: v[0] for n, v in block.moments.inputs.items()}}
     states = process.start(member, jnp.asarray(rng.standard_normal(process.scheme.starts)))
     actions = {n: jnp.asarray(rng.standard_normal(block.shape(n))) for n in process.actions}
-    slopes = jax.jit(jax.jacfwd(lambda a: process.motion(states, a, driven, 0.0, member)[1]))(actions)
+    slopes = jax.jit(jax.jacfwd(lambda a: process.motion(states, a, driven, 0.0, member)[1]), compiler_options=lightly())(actions)
     for name in process.actions:
         if not any(np.any(np.asarray(by_action[name])) for by_action in slopes.values()):
             text = f"no sensor feels the action `{name}`, neither by its value nor by its derivatives up to order {process.count - 1}"
@@ -97,7 +98,7 @@ class Loop:
         def of_series(white: Any, noise: Any, member: Any) -> Any:
             return self._along(self.process.start(member, white), noise, inputs, member)
 
-        states, actions, sensed = jax.jit(jax.vmap(of_series))(jnp.asarray(starts), noise, self.block.members)
+        states, actions, sensed = jax.jit(jax.vmap(of_series), compiler_options=lightly())(jnp.asarray(starts), noise, self.block.members)
         world = {n: rows[:, :, 0] for n, rows in states.items()}
         return {n: np.asarray(v) for n, v in {**world, **actions}.items()}, {n: np.asarray(v) for n, v in sensed.items()}
 

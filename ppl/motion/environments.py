@@ -29,6 +29,7 @@ from ppl.motion.exponential import exponential
 from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.starts import start_of
+from ppl.numerics.libraries import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 CHANGE = 1e-3  # of an action that is tried out, relative to it where it is above 1
@@ -206,7 +207,7 @@ class Loop:
             flow = _reflex(slope(sensed), jax.jacfwd(slope)(sensed), at, self.shift @ sensed, self.shift)
             return change(flow[len(sensed) :]), perception.mode.shift @ u
 
-        return jax.jit(reaction)
+        return jax.jit(reaction, compiler_options=lightly(1))
 
     def _flat(self, answers: Any) -> tuple[Any, Any]:
         """The answers as a matrix, motion by action, as the motion is flattened; and actions from a vector."""

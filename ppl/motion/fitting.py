@@ -30,6 +30,7 @@ from ppl.motion.questions import MotionQuestions
 from ppl.motion.report import Learnt, MotionReport, Path
 from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
+from ppl.numerics.libraries import lightly
 from ppl.results.posterior import Posterior
 
 
@@ -129,7 +130,7 @@ def _outcome(plan: MotionPlan, limits: Limits) -> Outcome:
     begun = time.perf_counter()
     outside = parameters.outside(jnp.zeros(0), {})
     scheme = scheme_of(plan, outside)
-    program = jax.jit(scheme).lower(outside).compile()
+    program = jax.jit(scheme).lower(outside).compile(compiler_options=lightly(1))
     compiled = time.perf_counter()
     states = jax.tree.map(np.asarray, program(outside))
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
@@ -152,7 +153,7 @@ def _by_bin(scheme: Any, states: States, learnt: Learnt, outside: Outside) -> tu
     """The belief in the unknowns at each bin, where the scheme has others."""
     if not isinstance(scheme, Smooth):
         return states, learnt
-    mean, slopes = (np.asarray(a) for a in jax.jit(scheme.told)(jnp.asarray(states.mean), outside))
+    mean, slopes = (np.asarray(a) for a in jax.jit(scheme.told, compiler_options=lightly())(jnp.asarray(states.mean), outside))
     whole = states.covariance[:, 0]
     covariance = np.einsum("stip,spq,stjq->stij", slopes, whole, slopes)
     moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0])

@@ -24,6 +24,7 @@ from ppl.motion.exponential import exponential
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
+from ppl.numerics.libraries import lightly
 from ppl.semantics.walking import variables_in
 
 PRECISE = float(np.exp(16))
@@ -97,7 +98,7 @@ class Flow:
 
         with jax.ensure_compile_time_eval():
             zeros = jnp.zeros(self.block.width), jnp.zeros(self.width_known)
-            slopes = jax.jit(jax.jacfwd(all_of_them, argnums=(0, 1)))(*zeros)
+            slopes = jax.jit(jax.jacfwd(all_of_them, argnums=(0, 1)), compiler_options=lightly())(*zeros)
             return tuple((np.asarray(u), np.asarray(known)) for u, known in slopes)
 
     def kept(self, line: Line) -> np.ndarray:

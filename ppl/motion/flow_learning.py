@@ -21,6 +21,7 @@ from ppl.motion.flow import Flow, inverse
 from ppl.motion.parameters import Parameters
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.states import States
+from ppl.numerics.libraries import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 SWEEPS, PRECISION_STEPS = 8, 8
@@ -61,8 +62,10 @@ class FlowLearning:
         flow, start, rng = self.flow, self.parameters.start, np.random.default_rng(0)
         u, member = jnp.asarray(rng.standard_normal(flow.block.width)), flow.moment.member
         known = flow.known(flow.moment)
-        of_means = jax.jit(jax.jacfwd(lambda p: flow.errors(u, known, member, self.outside(p))[:2]))(start)
-        of_noise = np.abs(jax.jit(jax.jacfwd(lambda p: flow.precision(self.outside(p), member)))(start)).max(axis=(0, 1))
+        of_means = jax.jit(jax.jacfwd(lambda p: flow.errors(u, known, member, self.outside(p))[:2]), compiler_options=lightly())(start)
+        of_noise = np.abs(jax.jit(jax.jacfwd(lambda p: flow.precision(self.outside(p), member)), compiler_options=lightly())(start)).max(
+            axis=(0, 1)
+        )
         in_means = np.maximum(np.abs(of_means[0]).max(axis=0), np.abs(of_means[1]).max(axis=(0, 1))) > 0
         if (in_means & (of_noise > 0)).any():
             text = "`flow` learns parameters of means and of precisions, and one stands in both here"
@@ -76,7 +79,7 @@ class FlowLearning:
     # ------------------------------------------------------------ one pass over the record
     @cached_property
     def program(self) -> Any:
-        return jax.jit(self.sweep)
+        return jax.jit(self.sweep, compiler_options=lightly(1))
 
     def sweep(self, at: Any, covariance: Any) -> tuple[Any, Mapping[str, Any]]:
         """The flow of all series under these coordinates, and the sums that the steps after it need. Pure: to be compiled."""
@@ -132,7 +135,7 @@ class FlowLearning:
             outside = self.outside(rest.at[self.in_noise].set(coordinates))
             return jax.vmap(lambda member: self.flow.precision(outside, member))(self.flow.block.members)
 
-        return jax.jit(lambda c: (at(c), jax.jacfwd(at)(c), jax.jacfwd(jax.jacfwd(at))(c)))
+        return jax.jit(lambda c: (at(c), jax.jacfwd(at)(c), jax.jacfwd(jax.jacfwd(at))(c)), compiler_options=lightly())
 
     # ------------------------------------------------------------ steps
     def fit(self, sweeps: int | None) -> tuple[States, np.ndarray, np.ndarray, np.ndarray, bool]:

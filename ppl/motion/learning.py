@@ -31,6 +31,7 @@ from ppl.motion.parameters import GammaPrior, Parameters
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
+from ppl.numerics.libraries import lightly
 
 HALVINGS = 12
 LONGEST = 64.0  # steps of precisions, in updates
@@ -111,7 +112,7 @@ class Learning:
 
     @cached_property
     def program(self) -> Callable[..., Evaluation]:
-        return jax.jit(self.evaluate)
+        return jax.jit(self.evaluate, compiler_options=lightly(1))
 
     # ------------------------------------------------------------ where to begin
     @property

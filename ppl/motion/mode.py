@@ -22,6 +22,7 @@ from ppl.motion.least_squares import Optimum, solve, solve_linear
 from ppl.motion.residuals import LOG_2PI, Noise, Residuals
 from ppl.motion.starts import Start, start_of
 from ppl.motion.states import States
+from ppl.numerics.libraries import lightly
 
 UNDETERMINED = 1e-7  # the root of the curvature of a direction, relative to its coordinates, below which nothing is said of it
 
@@ -165,7 +166,9 @@ def is_linear(block: MotionBlock, outside: Outside) -> bool:
     member = moments.member[0]
     moment = Moment({k: v[0, 0] for k, v in moments.data.items()}, {k: v[0] for k, v in moments.inputs.items()}, 0.0, member)
     noise = residuals.noise(outside, member)
-    jacobian = jax.jit(jax.jacfwd(lambda u: residuals(u, moment, noise, outside, {}, block.embedding.expansions[0])))
+    jacobian = jax.jit(
+        jax.jacfwd(lambda u: residuals(u, moment, noise, outside, {}, block.embedding.expansions[0])), compiler_options=lightly()
+    )
     draws = np.random.default_rng(0).standard_normal((2, block.width))
     first, *others = (np.asarray(jacobian(jnp.asarray(u))) for u in (np.zeros(block.width), *draws, 10 * draws[0]))
     scale = np.abs(first).max() + 1e-300

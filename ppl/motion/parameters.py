@@ -17,6 +17,7 @@ import numpy as np
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses
 from ppl.motion.plan import MotionPlan
+from ppl.numerics.libraries import lightly
 from ppl.semantics import typed
 from ppl.semantics.walking import variables_in
 
@@ -144,7 +145,7 @@ class Parameters:
         u, spread = jnp.zeros(self.size), jnp.zeros((self.size, self.size))
         if not self.size:
             return u, spread
-        slope, curvature = jax.jit(jax.grad(self.log_prior)), jax.jit(jax.hessian(self.log_prior))
+        slope, curvature = (jax.jit(f(self.log_prior), compiler_options=lightly()) for f in (jax.grad, jax.hessian))
         for _ in range(PRIOR_STEPS):
             values, vectors = jnp.linalg.eigh(-curvature(u))
             step = vectors @ ((vectors.T @ slope(u)) / jnp.maximum(jnp.abs(values), 1e-6))

@@ -20,6 +20,7 @@ from ppl.motion.block import Moment
 from ppl.motion.mode import shift
 from ppl.motion.report import MotionReport
 from ppl.motion.sensing import first_left_out, mean_of
+from ppl.numerics.libraries import lightly
 from ppl.results.posterior import Posterior
 from ppl.results.questions import Draws, NewData, Pointwise
 from ppl.semantics.typed import Variable
@@ -106,7 +107,9 @@ class MotionQuestions(ModelQuestions):
             return mean_of(block, line, u, Moment({}, inputs, time, member), report.outside)
 
         over_bins = jax.vmap(at, in_axes=(0, 0, 0, None))
-        mapped = jax.jit(jax.vmap(jax.vmap(over_bins, in_axes=(0, None, None, 0)), in_axes=(0, None, None, None)))
+        mapped = jax.jit(
+            jax.vmap(jax.vmap(over_bins, in_axes=(0, None, None, 0)), in_axes=(0, None, None, None)), compiler_options=lightly(1)
+        )
         mean = np.asarray(mapped(jnp.asarray(u), held, jnp.arange(float(bins)), moments.member))
         times = np.arange(float(bins))
         correlation = roughness.autocorrelation(times[:, None] - times, block.options.smoothness)

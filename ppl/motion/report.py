@@ -18,6 +18,7 @@ from ppl.motion.plan import MotionPlan
 from ppl.motion.residuals import Residuals
 from ppl.motion.sensing import defined_at, followed, given_all, given_window, mean_of
 from ppl.motion.smooth import Smooth
+from ppl.numerics.libraries import lightly
 from ppl.results.belief import Belief
 
 DRAWS = 1000
@@ -180,7 +181,7 @@ class MotionReport:
             return mean, noise + slope @ covariance @ slope.T
 
         bins = jax.vmap(at, in_axes=(0, 0, 0, 0, 0, 0, 0, None))
-        series = jax.jit(jax.vmap(bins, in_axes=(0, 0, 0, None, None, 0, None, 0)))
+        series = jax.jit(jax.vmap(bins, in_axes=(0, 0, 0, None, None, 0, None, 0)), compiler_options=lightly(1))
         states = jnp.asarray(self.mean), jnp.asarray(self.covariance), moments.data, moments.inputs, moments.time
         return tuple(np.asarray(a) for a in series(*states, masks, block.embedding.expansions, moments.member))  # type: ignore[return-value]
 
@@ -212,7 +213,7 @@ class MotionReport:
             return value(u), jax.jacfwd(value)(u)
 
         bins = jax.vmap(at, in_axes=(0, 0, 0, 0, None))
-        series = jax.jit(jax.vmap(bins, in_axes=(0, 0, None, None, 0)))
+        series = jax.jit(jax.vmap(bins, in_axes=(0, 0, None, None, 0)), compiler_options=lightly(1))
         value, slope = series(jnp.asarray(self.mean), moments.data, moments.inputs, moments.time, moments.member)
         return np.asarray(value), np.asarray(slope)
 
@@ -249,7 +250,7 @@ class MotionReport:
         def at(u: Any, precisions: Any) -> dict[str, Any]:
             return self.learnt.parameters.outside(u, precisions)
 
-        return jax.jit(jax.vmap(at))(jnp.asarray(coordinates), {n: jnp.asarray(g) for n, g in gammas.items()})
+        return jax.jit(jax.vmap(at), compiler_options=lightly(1))(jnp.asarray(coordinates), {n: jnp.asarray(g) for n, g in gammas.items()})
 
     def _drawn_definition(self, name: str, u: np.ndarray, outside: Any) -> np.ndarray:
         moments = self.block.moments
@@ -259,7 +260,7 @@ class MotionReport:
 
         bins = jax.vmap(at, in_axes=(0, 0, 0, 0, None, None))
         series = jax.vmap(bins, in_axes=(0, 0, None, None, 0, None))
-        draws = jax.jit(jax.vmap(series, in_axes=(0, None, None, None, None, 0)))
+        draws = jax.jit(jax.vmap(series, in_axes=(0, None, None, None, None, 0)), compiler_options=lightly(1))
         return np.asarray(draws(jnp.asarray(u), moments.data, moments.inputs, moments.time, moments.member, outside))
 
 

@@ -19,6 +19,7 @@ from ppl.motion.plan import apart, known_of
 from ppl.motion.sensing import defined_at, followed
 from ppl.motion.smooth import Smooth
 from ppl.motion.starts import start_of
+from ppl.numerics.libraries import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 
@@ -72,7 +73,9 @@ def _paths(block: MotionBlock, outside: dict[str, np.ndarray], draws: int, seed:
         return told, sensed | defined
 
     mapped = jax.vmap(jax.vmap(of_series, in_axes=(None, 0, 0)), in_axes=(0, 0, None))
-    told, sensed = jax.jit(mapped)({n: jnp.asarray(v) for n, v in outside.items()}, jnp.asarray(white), block.members)
+    told, sensed = jax.jit(mapped, compiler_options=lightly(1))(
+        {n: jnp.asarray(v) for n, v in outside.items()}, jnp.asarray(white), block.members
+    )
     lead = (draws, *block.series, block.bins)
     found = {x.name: np.asarray(x.of(told)[..., 0, :]).reshape(*lead, *x.shape) for x in block.unknowns}
     return found | {n: np.asarray(v).reshape(*lead, *block.shape(n)) for n, v in sensed.items()}

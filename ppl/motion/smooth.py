@@ -29,6 +29,7 @@ from ppl.motion.least_squares import solve, solve_linear
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
+from ppl.numerics.libraries import lightly
 
 NUGGET = 1e-9  # a white part of this share, where smooth noise is the same at neighbouring bins up to rounding
 
@@ -296,7 +297,7 @@ def is_linear(block: MotionBlock, outside: Outside) -> bool:
     def along(u: Any) -> Any:
         return jax.jvp(lambda v: jax.tree.leaves(scheme.path(v, member, outside)), (u,), (direction,))[1]
 
-    slope = jax.jit(along)
+    slope = jax.jit(along, compiler_options=lightly())
     first, other = slope(jnp.zeros(scheme.width)), slope(jnp.asarray(rng.standard_normal(scheme.width)))
     scale = max(float(jnp.abs(f).max()) for f in first)
     return all(float(jnp.abs(f - o).max()) <= 1e-10 * scale for f, o in zip(first, other, strict=True))
