@@ -26,7 +26,7 @@ from ppl.agents.prospects import preferences, refuse_infinite
 from ppl.agents.rows import by_variable
 from ppl.agents.sharing import Shared, content, shapes, shared
 from ppl.engines.vmp import MEDIUM, compiler_options
-from ppl.numerics.libraries import without_libraries
+from ppl.numerics.compilation import without_libraries
 from ppl.results.belief import Belief
 from ppl.semantics.typed import IndexReference
 from ppl.semantics.walking import inside

@@ -18,7 +18,7 @@ from ppl.compiler.forests import Forest
 from ppl.compiler.kinds import Arrays, Kind, Latents, damped, in_plate_order, without_given
 from ppl.compiler.latents import LatentVariable
 from ppl.families import gaussian_forest
-from ppl.numerics.libraries import without_libraries
+from ppl.numerics.compilation import without_libraries
 from ppl.numerics.linear_algebra import symmetrise
 from ppl.numerics.special import LOG_2PI
 

@@ -21,7 +21,7 @@ from ppl.compiler.latents import LatentVariable
 from ppl.families.family import Family
 from ppl.families.multivariate_normal import gaussian_entropy
 from ppl.families.registry import FAMILIES, NUMERIC
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.numerics.linear_algebra import cholesky, inverse_from_cholesky, symmetrise
 from ppl.numerics.special import LOG_2PI
 

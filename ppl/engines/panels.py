@@ -19,6 +19,8 @@ JUMP = 1e-3  # nats that are left when the neighbours coincide
 JUMPS = 4
 CLOSE = 1e-9  # of a panel to its halves, which are closer by far, as a share of the integral
 HALVINGS = 30
+NOTHING = -1e3  # nats: what stands for a density of 0
+DEPTH = 60.0  # nats below the integral, where a jump moves nothing any more
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,9 @@ def in_panels(height: Height, places: np.ndarray, heights: np.ndarray, total: fl
 
 def jumps(height: Height, places: np.ndarray, heights: np.ndarray, total: float) -> list[float]:
     """Where the height jumps, among the steepest neighbours."""
-    finite = np.where(np.isfinite(heights), heights, total - 1e3)
-    rises = np.abs(np.diff(finite)) * (np.maximum(finite[1:], finite[:-1]) > total - 60.0)
-    least = 500.0 if rises.max() > 500.0 else STEEP  # where the density ends it need not jump elsewhere
+    finite = np.where(np.isfinite(heights), heights, total + NOTHING)
+    rises = np.abs(np.diff(finite)) * (np.maximum(finite[1:], finite[:-1]) > total - DEPTH)
+    least = -NOTHING / 2 if rises.max() > -NOTHING / 2 else STEEP  # where the density ends it need not jump elsewhere
     steepest = [k for k in np.argsort(rises)[::-1][:JUMPS] if rises[k] > least]
     found = (_bisected(height, float(places[k]), float(places[k + 1])) for k in steepest)
     return [u for u in found if u is not None]
@@ -57,10 +59,10 @@ def jumps(height: Height, places: np.ndarray, heights: np.ndarray, total: float)
 
 def _bisected(height: Height, low: float, high: float) -> float | None:
     """The place of a jump between two, or None where there is none."""
-    at_low, at_high = (max(height(float(u)), -1e3) for u in (low, high))
+    at_low, at_high = (max(height(float(u)), NOTHING) for u in (low, high))
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        at_middle = max(height(float(middle)), -1e3)
+        at_middle = max(height(float(middle)), NOTHING)
         if abs(at_middle - at_low) > abs(at_high - at_middle):
             high, at_high = middle, at_middle
         else:

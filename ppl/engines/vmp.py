@@ -23,6 +23,7 @@ from ppl.compiler.plan import Plan
 from ppl.compiler.program import Data, Program, State, make_program
 from ppl.engines.extrapolation import EVERY, extrapolated, natural_of
 from ppl.engines.starts import checked_start, starting_points
+from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 STANDING_STILL = 1e-6  # movement of a block, in units of its sd
@@ -234,7 +235,6 @@ def compiler_options(*arrays: Any, once: bool = False, loops: bool = False, ofte
     if jax.default_backend() != "cpu":
         return {}
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(arrays)) / (ONCE if once else 1)
-    options: dict[str, Any] = {"xla_cpu_parallel_codegen_split_count": 1}
     if loops or (numbers < MEDIUM and not often):
-        options |= {"xla_cpu_use_fusion_emitters": False, "xla_backend_optimization_level": 0 if numbers < SMALL else 1}
-    return options
+        return lightly(0 if numbers < SMALL else 1)
+    return {"xla_cpu_parallel_codegen_split_count": 1}

@@ -25,7 +25,7 @@ from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.process import Process
 from ppl.motion.starts import start_of
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 

@@ -29,7 +29,7 @@ from ppl.motion.exponential import exponential
 from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.starts import start_of
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 CHANGE = 1e-3  # of an action that is tried out, relative to it where it is above 1

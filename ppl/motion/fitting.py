@@ -30,7 +30,7 @@ from ppl.motion.questions import MotionQuestions
 from ppl.motion.report import Learnt, MotionReport, Path
 from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.results.posterior import Posterior
 
 

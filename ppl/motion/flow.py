@@ -24,7 +24,7 @@ from ppl.motion.exponential import exponential
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.semantics.walking import variables_in
 
 PRECISE = float(np.exp(16))

@@ -21,7 +21,7 @@ from ppl.motion.flow import Flow, inverse
 from ppl.motion.parameters import Parameters
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.states import States
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 SWEEPS, PRECISION_STEPS = 8, 8

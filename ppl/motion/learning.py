@@ -31,7 +31,7 @@ from ppl.motion.parameters import GammaPrior, Parameters
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 
 HALVINGS = 12
 LONGEST = 64.0  # steps of precisions, in updates

@@ -22,7 +22,7 @@ from ppl.motion.least_squares import Optimum, solve, solve_linear
 from ppl.motion.residuals import LOG_2PI, Noise, Residuals
 from ppl.motion.starts import Start, start_of
 from ppl.motion.states import States
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 
 UNDETERMINED = 1e-7  # the root of the curvature of a direction, relative to its coordinates, below which nothing is said of it
 

@@ -17,7 +17,7 @@ import numpy as np
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses
 from ppl.motion.plan import MotionPlan
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.semantics import typed
 from ppl.semantics.walking import variables_in
 

@@ -20,7 +20,7 @@ from ppl.motion.block import Moment
 from ppl.motion.mode import shift
 from ppl.motion.report import MotionReport
 from ppl.motion.sensing import first_left_out, mean_of
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.results.posterior import Posterior
 from ppl.results.questions import Draws, NewData, Pointwise
 from ppl.semantics.typed import Variable

@@ -18,7 +18,7 @@ from ppl.motion.plan import MotionPlan
 from ppl.motion.residuals import Residuals
 from ppl.motion.sensing import defined_at, followed, given_all, given_window, mean_of
 from ppl.motion.smooth import Smooth
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.results.belief import Belief
 
 DRAWS = 1000

@@ -19,7 +19,7 @@ from ppl.motion.plan import apart, known_of
 from ppl.motion.sensing import defined_at, followed
 from ppl.motion.smooth import Smooth
 from ppl.motion.starts import start_of
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
 
 

@@ -29,7 +29,7 @@ from ppl.motion.least_squares import solve, solve_linear
 from ppl.motion.residuals import LOG_2PI
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
-from ppl.numerics.libraries import lightly
+from ppl.numerics.compilation import lightly
 
 NUGGET = 1e-9  # a white part of this share, where smooth noise is the same at neighbouring bins up to rounding
 
