@@ -27,7 +27,7 @@ from ppl.compiler.ready import (
     ReadyTerm,
     Side,
 )
-from ppl.numerics.gaussian_expectation import gaussian_expectation
+from ppl.numerics.gaussian_expectation import POINTWISE, gaussian_expectation
 
 MEANS = {"block": "mean", "chain": "mean", "node": "mean", "border": "border mean", "pair": "location"}
 
@@ -94,7 +94,10 @@ def form_value(form: ReadyForm, moments: Moments, layout: Layout) -> Plated:
 
 def smooth_value(atom: ReadySmooth, moments: Moments, layout: Layout) -> Plated:
     mean = form_value(atom.form.form, moments, layout)
-    value = elementwise(functools.partial(gaussian_expectation, atom.function), mean, variance_value(atom.form, moments, layout))
+    if layout.at_points:
+        value = mean.map(POINTWISE[atom.function])
+    else:
+        value = elementwise(functools.partial(gaussian_expectation, atom.function), mean, variance_value(atom.form, moments, layout))
     plates = tuple(d for d in value.dims if d not in atom.axes)
     return Plated(plates, value.arranged((*plates, *atom.axes)))
 

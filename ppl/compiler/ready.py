@@ -129,10 +129,11 @@ Moments = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each latent variable lives."""
+    """Where each latent variable lives; `at_points`, where all that smooth functions are of has a known value, and no spread."""
 
     latents: Mapping[str, LatentVariable]
     blocks: Mapping[str, Block]  # by block name
+    at_points: bool = False
 
     @property
     def signature(self) -> Hashable:
@@ -158,7 +159,7 @@ class Layout:
             )
             for b in self.blocks.values()
         )
-        return variables, blocks
+        return variables, blocks, self.at_points
 
     def block_of(self, variable: str) -> Block:
         return next(b for b in self.blocks.values() if variable in b.variables)

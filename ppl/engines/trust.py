@@ -31,7 +31,7 @@ from ppl.results.pareto import Tail, tail_of
 
 DRAWS = 1000
 AT_ONCE = 2_000_000  # numbers
-CHEAP = 10_000  # numbers up to which nobody need be asked
+CHEAP = 30_000  # numbers up to which nobody need be asked
 
 
 def tail(plan: Plan, run: Run, seed: int) -> Tail | None:
@@ -43,11 +43,13 @@ def tail(plan: Plan, run: Run, seed: int) -> Tail | None:
 
 
 def is_cheap(plan: Plan, run: Run) -> bool:
-    return _numbers(plan) + sum(np.size(leaf) for leaf in jax.tree.leaves(run.program.data)) <= CHEAP
+    return _numbers(plan, run) <= CHEAP
 
 
-def _numbers(plan: Plan) -> int:
-    return sum(int(np.prod(v.plates + v.event, dtype=int)) for v in plan.latents.values())
+def _numbers(plan: Plan, run: Run) -> int:
+    """How many numbers a draw and the data are."""
+    latent = sum(int(np.prod(v.plates + v.event, dtype=int)) for v in plan.latents.values())
+    return latent + sum(np.size(leaf) for leaf in jax.tree.leaves(run.program.data))
 
 
 def weighable(plan: Plan, integrated: Sequence[str]) -> bool:
@@ -90,7 +92,9 @@ def _weighed(
     plan: Plan, run: Run, integrated: Sequence[str], *, draws: int, seed: int, valued: bool = False
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Log weights, and where they are asked for the values of all latent variables."""
-    program = replace(run.program.skeleton, damping=0.0)
+    skeleton = run.program.skeleton
+    program = replace(skeleton, damping=0.0, layout=replace(skeleton.layout, at_points=True))
+    numbers = _numbers(plan, run)
     layout, order = program.layout, [name for name in program.order if name not in integrated]
 
     def one(data: Data, fitted: State, messages: dict[int, Any], key: Any) -> tuple[Any, dict[str, Any]]:
@@ -110,7 +114,7 @@ def _weighed(
 
     def many(data: Data, fitted: State, messages: dict[int, Any], key: Any) -> Any:
         keys = jax.random.split(key, draws)
-        return jax.lax.map(lambda key: one(data, fitted, messages, key), keys, batch_size=max(1, AT_ONCE // max(_numbers(plan), 1)))
+        return jax.lax.map(lambda key: one(data, fitted, messages, key), keys, batch_size=max(1, AT_ONCE // max(numbers, 1)))
 
     arguments = (run.program.data, jax.tree.map(jnp.asarray, run.state), run.messages, jax.random.key(seed))
     ready = jax.jit(many).lower(*arguments).compile(compiler_options=compiler_options(run.program.data))

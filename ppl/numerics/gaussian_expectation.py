@@ -106,3 +106,10 @@ EXPECTATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "normal_cdf": _normal_cdf,
     "log_normal_cdf": _log_normal_cdf,
 }
+POINTWISE: dict[str, Callable[[Any], Any]] = {  # the functions themselves
+    "exp": jnp.exp,
+    "sigmoid": jax.nn.sigmoid,
+    "softplus": jax.nn.softplus,
+    "normal_cdf": jax.scipy.special.ndtr,
+    "log_normal_cdf": jax.scipy.special.log_ndtr,
+}

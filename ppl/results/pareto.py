@@ -27,6 +27,10 @@ class Tail:
     def good(self) -> bool:
         return self.khat <= GOOD or self.share >= ALIKE
 
+    def __str__(self) -> str:
+        told = f"k-hat {self.khat:.2f}"
+        return f"{told} of weights that keep {self.share:.2%} of the draws" if self.good and self.khat > GOOD else told
+
 
 def tail_of(log_weights: np.ndarray) -> Tail:
     """The tail of importance weights, from their logarithms."""

@@ -256,7 +256,7 @@ class Posterior:
     def _account(self) -> str:
         """How it ended, and how good it is, in a line."""
         bound = f", elbo {self.elbo:.6g} nats" if len(self.elbo_trace) else ""
-        tail = "" if self.told_khat is None else f", k-hat {self.told_khat:.2f}"
+        tail = "" if self.told_khat is None else f", {self.weights}"
         return f"{self.model}: {self.status}{bound}{tail}"
 
     def __repr__(self) -> str:

@@ -54,7 +54,7 @@ def _account(posterior: Posterior) -> str:
     evidence = "log evidence" if posterior.log_evidence is not None else bound
     parts = [quality, posterior.engine, ended, f"{evidence} {number(posterior.elbo, digits=7)} nats", _seconds(posterior.seconds)]
     if posterior.told_khat is not None:
-        parts.insert(4, f"k-hat {posterior.told_khat:.2f}")
+        parts.insert(4, str(posterior.weights))
     if posterior.restarts > 1:
         parts.insert(3, f"best of {posterior.restarts} starts")
     return " · ".join(parts)

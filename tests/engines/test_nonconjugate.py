@@ -17,7 +17,7 @@ from scipy.special import expit, log_ndtr, ndtr
 
 import ppl
 from ppl.engines.precision import with_precision
-from ppl.numerics.gaussian_expectation import EXPECTATIONS, gaussian_expectation
+from ppl.numerics.gaussian_expectation import EXPECTATIONS, POINTWISE, gaussian_expectation
 from ppl.results.posterior import Posterior
 from tests.reference.best_gaussian import best_gaussian
 from tests.reference.models import source
@@ -216,6 +216,13 @@ def test_expectations_are_those_of_a_quadrature(function: str, mean: float, sd: 
     assert in_double(gaussian_expectation)(function, mean, sd**2) == pytest.approx(reference, rel=tolerance, abs=tolerance)
     single = gaussian_expectation(function, jnp.asarray(mean, jnp.float32), jnp.asarray(sd**2, jnp.float32))
     assert single.dtype == jnp.float32 and float(single) == pytest.approx(reference, rel=3e-5, abs=1e-5)
+
+
+def test_without_spread_the_expectation_is_the_function_itself() -> None:
+    at = np.linspace(-6.0, 6.0, 25)
+    assert POINTWISE.keys() == EXPECTATIONS.keys()
+    for function, own in POINTWISE.items():
+        np.testing.assert_allclose(with_precision(np.float64, lambda own=own: np.asarray(own(jnp.asarray(at))))(), in_double(gaussian_expectation)(function, at, 0.0 * at), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("function", REFERENCES)
