@@ -25,6 +25,7 @@ from ppl.compiler.steps import smooth_variables
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
+from ppl.graph.references import reached
 from ppl.semantics import typed
 from ppl.semantics.walking import inside, variables_in
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
@@ -93,7 +94,7 @@ def compile_plan(
 
 def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan:
     try:
-        _refuse_without_message(bound.model)
+        _refuse_without_message(bound)
     except AimError as refusal:
         return _integrated(bound, approximation, asked, settle, refusal)
     try:
@@ -121,9 +122,8 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, ke
     latents = {n: widened(_latent(bound, n, mask, n in structured)) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
-    for statement in random_statements(model):
-        if statement.variable not in latents and statement.variable not in bound.values:
-            continue
+    taking_part = [s for s in random_statements(model) if s.variable in latents or (s.variable in bound.values and s.variable in needed)]
+    for statement in taking_part:
         try:
             factors += lower_statement(statement, bound, latents, definitions)
         except AimError as error:
@@ -137,13 +137,12 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, ke
         raise AimError(refusals)
     latents = narrowed(latents, factors)
     factors += [f for v in latents.values() for f in evidence_factors(v, random_statements(model))]
-    wrong = spot_check(
-        [s for s in random_statements(model) if s.variable in latents or s.variable in bound.values], bound, latents, definitions
-    )
+    wrong = spot_check(taking_part, bound, latents, definitions)
     if wrong:
         raise AimError(wrong)
     blocks = in_form(paired(choose_blocks(latents, factors, approximation), latents, factors, approximation), approximation)
-    predicted = tuple(n for n, mask in needed.items() if not np.all(mask | _observed(bound, n)))
+    settled = (n for n in drawn_afterwards(bound) if not np.all(_observed(bound, n)))
+    predicted = (*(n for n, mask in needed.items() if not np.all(mask | _observed(bound, n))), *settled)
     options = dict(approximation.options) if approximation else {}
     exact = is_exact(blocks, factors)
     expansions = () if exact or options.get("expansion") is False else find_expansions(latents, blocks, factors)
@@ -153,6 +152,7 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, ke
 
 def completed(plan: Plan, names: Sequence[str]) -> Plan | None:
     """The plan with these predicted variables in its blocks, where it stays exact and they are few."""
+    names = [n for n in names if n not in drawn_afterwards(plan.bound)]
     masks = {n: np.ones(_observed(plan.bound, n).shape, bool) for n in names}
     if not names or not plan.exact or plan.branches or sum(m.size for m in masks.values()) > MOST_COMPLETED:
         return None
@@ -166,8 +166,9 @@ def completed(plan: Plan, names: Sequence[str]) -> Plan | None:
 def _needed(
     bound: BoundModel, definitions: dict[str, list[typed.DeterministicStatement]], keep: Mapping[str, np.ndarray] | None = None
 ) -> tuple[set[str], dict[str, np.ndarray]]:
-    """The discrete variables that meet others, and the needed entries of all; those to `keep` are."""
-    statements = random_statements(bound.model)
+    """The discrete variables that meet others, and the needed entries of all that take part; those to `keep` are."""
+    afterwards = drawn_afterwards(bound)
+    statements = [s for s in random_statements(bound.model) if s.variable not in afterwards]
     discrete = {s.variable for s in statements if _family(bound, s.variable) in DISCRETE}
     structured = structured_variables(bound.model, statements, discrete, definitions)
 
@@ -268,7 +269,7 @@ def conditioned(plan: Plan, states: Mapping[str, np.ndarray], settle: Settle = l
 
 def _settled_plan(bound: BoundModel, states: Mapping[str, np.ndarray], settle: Settle) -> Plan:
     given = settle(_with_states(bound, states))
-    _refuse_without_message(given.model)
+    _refuse_without_message(given)
     return _joint_plan(given, None)
 
 
@@ -281,15 +282,15 @@ def states_of(name: str, bound: BoundModel) -> int:
     return bound.sizes[index_set.key]
 
 
-def _refuse_without_message(model: typed.TypedModel) -> None:
-    """Raises AimError where a statement has no factor, or none that stands alone: networks, choices of distributions."""
-    text = "there is no message for this statement yet"
+def _refuse_without_message(bound: BoundModel) -> None:
+    """Raises AimError where a statement that takes part has no factor, or none that stands alone: networks, choices of distributions."""
+    model, text = bound.model, "there is no message for this statement yet"
     found = []
-    for s in random_statements(model):
-        if isinstance(s.distribution, typed.DistributionChoice):
-            found.append(Diagnostic("AIM0720", f"{text}: it needs a choice between distributions", s.span))
-        elif DISTRIBUTIONS[s.distribution.name].implementation is None or left_over(s):
-            found.append(Diagnostic("AIM0720", f"{text}: it needs a `{s.distribution.name}`", s.span))
+    afterwards = drawn_afterwards(bound)
+    for s in [s for s in random_statements(model) if not has_factor(s) and s.variable not in afterwards]:
+        call = s.distribution
+        needs = f"a `{call.name}`" if isinstance(call, typed.DistributionCall) else "a choice between distributions"
+        found.append(Diagnostic("AIM0720", f"{text}: it needs {needs}", s.span))
     calling = [s for s in model.statements if any(True for _ in inside(s, typed.NetworkCall))]
     found += [Diagnostic("AIM0720", f"{text}: it needs a network", s.span) for s in calling]
     for name, definitions in deterministic_definitions(model).items():
@@ -297,6 +298,27 @@ def _refuse_without_message(model: typed.TypedModel) -> None:
             found.append(Diagnostic("AIM0720", f"{text}: `{name}` is computed from earlier entries of itself", definitions[-1].span))
     if found:
         raise AimError(found)
+
+
+def has_factor(statement: typed.RandomStatement) -> bool:
+    """Whether a statement has a factor as it stands."""
+    call = statement.distribution
+    return isinstance(call, typed.DistributionCall) and DISTRIBUTIONS[call.name].implementation is not None and not left_over(statement)
+
+
+def drawn_afterwards(bound: BoundModel) -> frozenset[str]:
+    """The variables that take no part in inference, though their statements have no message: what is settled, what nothing observed
+    depends on, and what depends on such."""
+    statements = random_statements(bound.model)
+    if not bound.settled and all(has_factor(s) or s.variable in bound.values for s in statements):
+        return frozenset()
+    definitions = deterministic_definitions(bound.model)
+    needed = needed_entries(bound, statements, definitions)
+    leaves = [s for s in statements if s.variable not in bound.values and not needed[s.variable].any()]
+    found = {*bound.settled, *(s.variable for s in leaves if not has_factor(s))}
+    while more := {s.variable for s in leaves if reached(s, definitions) & found} - found:
+        found |= more
+    return frozenset(found)
 
 
 def _depends_on_itself(name: str, model: typed.TypedModel) -> bool:

@@ -82,7 +82,7 @@ def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[st
         return None
     values: dict[str, Any] = {n: v for n, v in bound.values.items() if n not in bound.observed or bound.observed[n].any()}
     for name in set(values) & set(bound.observed) - set(latents):
-        values[name] = _filled(values[name], bound.observed[name])
+        values[name] = filled(values[name], bound.observed[name])
     for name, variable in latents.items():
         drawn = _POINTS[variable.family](rng, (draws, *shapes[name]), variable)
         if name in bound.values:
@@ -93,7 +93,7 @@ def _values(bound: BoundModel, latents: Mapping[str, LatentVariable]) -> dict[st
     return values
 
 
-def _filled(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def filled(values: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """What is predicted stands at a value that was observed, which is in its support."""
     mask = observed.reshape(observed.shape + (1,) * (values.ndim - observed.ndim))
     return np.where(mask, values, values[np.unravel_index(np.argmax(observed), observed.shape)])

@@ -75,7 +75,8 @@ class Branches:
         parts = []
         for k, (reporter, states) in enumerate(zip(self.reporters, self.assignments, strict=True)):
             if counts[k]:
-                drawn = reporter.joint_draws(int(counts[k]), int(seeds[k]))
+                enough = 1 << int(counts[k] - 1).bit_length()  # so that draws are of few shapes, for each of which something is compiled
+                drawn = {n: v[: counts[k]] for n, v in reporter.joint_draws(enough, int(seeds[k])).items()}
                 parts.append({n: np.broadcast_to(v, (counts[k], *v.shape)) for n, v in states.items()} | drawn)
         order = rng.permutation(count)
         return {name: np.concatenate([part[name] for part in parts])[order] for name in self.names}

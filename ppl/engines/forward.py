@@ -16,10 +16,9 @@ from ppl.engines.members import DRAW, distribution_at
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import sizes_of
 from ppl.graph.networks import feed_forward, weights_name
-from ppl.graph.references import statement_uses, subexpressions
+from ppl.graph.references import Statement, statement_uses, subexpressions
 from ppl.semantics import typed
 
-Statement = typed.RandomStatement | typed.DeterministicStatement
 Masks = Mapping[str, np.ndarray]
 
 
@@ -188,15 +187,3 @@ def _index_names(e: typed.TypedExpression) -> Iterator[str]:
         yield e.name
     for inner in subexpressions(e):
         yield from _index_names(inner)
-
-
-def reached(statement: Statement, definitions: Mapping[str, list[typed.DeterministicStatement]]) -> set[str]:
-    """The variables that a statement mentions, also through definitions."""
-    found: set[str] = set()
-    queue: list[Statement] = [statement]
-    while queue:
-        for name, _ in statement_uses(queue.pop()):
-            if name not in found:
-                found.add(name)
-                queue += definitions.get(name, [])
-    return found

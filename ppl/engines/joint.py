@@ -14,7 +14,7 @@ from ppl.compiler.kinds import in_plate_order
 from ppl.compiler.latents import LatentVariable
 from ppl.compiler.pairs import PAIRS
 from ppl.compiler.plan import Plan, random_statements
-from ppl.engines.forward import reached
+from ppl.graph.references import reached
 from ppl.results.joint import JointBlock
 
 MOST_DENSE = 1000  # numbers of a forest that are told one by one

@@ -12,13 +12,13 @@ from ppl.arrays.streams import stream
 from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.engines.draws import drawn_variable
-from ppl.engines.forward import draw_fresh, evaluator_of, knowing, reached
+from ppl.engines.forward import draw_fresh, evaluator_of, knowing
 from ppl.engines.pointwise import Observations, log_likelihoods
 from ppl.engines.precision import with_precision
 from ppl.engines.rebinding import Rebound, lengthened, plate_keys, rebind
 from ppl.graph.bound import BoundModel
 from ppl.graph.networks import weights_name
-from ppl.graph.references import uses
+from ppl.graph.references import reached, uses
 from ppl.results.questions import Draws, NewData
 from ppl.semantics.typed import Amortisation, TypedModel, Variable
 from ppl.source.diagnostics import AimError, Diagnostic

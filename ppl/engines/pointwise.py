@@ -20,10 +20,11 @@ from ppl.compiler.latents import DISCRETE, LatentVariable
 from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.compiler.quantities import NotConjugate
-from ppl.engines.forward import reached, settled_evaluator
+from ppl.engines.forward import settled_evaluator
 from ppl.engines.members import DRAW, log_density_at
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import index_value, sizes_of
+from ppl.graph.references import reached
 from ppl.semantics import typed
 
 LARGEST_CHUNK = 2_000_000  # numbers of one array

@@ -19,14 +19,13 @@ from ppl.compiler.enumerations import Mixed
 from ppl.compiler.expectations import form_value, variance_value
 from ppl.compiler.forms import Form
 from ppl.compiler.lowering import LatentEvaluator, LoweredFactor, SecondMoment, canonical_arguments
-from ppl.compiler.plan import Plan, random_statements
+from ppl.compiler.plan import Plan, has_factor, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.ready import Layout, Moments, ready_second
-from ppl.engines.forward import reached
 from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES
 from ppl.graph.evaluate import Evaluator, sizes_of
-from ppl.graph.references import uses
+from ppl.graph.references import reached, uses
 from ppl.semantics import typed
 
 
@@ -76,6 +75,8 @@ def _closed_part(
     if read & set(plan.predicted):
         return None
     call = statement.distribution
+    if not has_factor(statement):
+        return None
     assert isinstance(call, typed.DistributionCall)
     kind = factor(DISTRIBUTIONS[call.name].implementation or "")
     if kind.family not in FAMILIES:

@@ -14,13 +14,15 @@ from ppl.source.diagnostics import Diagnostic
 class BoundModel:
     """`values` holds parameters, inputs and observed variables, shaped by their axes: numbers as float64, members as ordinals
     (int64). A random variable is in `values` where any entry of it was given; `observed[name]` then says which entries were
-    (one bool for each plate entry: a vector value counts as one, and as not given where a number of it is NaN)."""
+    (one bool for each plate entry: a vector value counts as one, and as not given where a number of it is NaN). The observed entries
+    of a `settled` variable are counted by a number among the potentials."""
 
     model: TypedModel
     sizes: dict[str, int]  # by the key of the set
     values: dict[str, np.ndarray] = field(repr=False)
     observed: dict[str, np.ndarray] = field(repr=False)
     warnings: tuple[Diagnostic, ...] = ()
+    settled: frozenset[str] = frozenset()
 
     def length(self, axis) -> int:
         """The number of members along an axis of a variable."""

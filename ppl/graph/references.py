@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
 from ppl.semantics import typed
 
 Distribution = typed.DistributionCall | typed.DistributionChoice
+Statement = typed.RandomStatement | typed.DeterministicStatement
 
 
 def subexpressions(expression: typed.TypedExpression) -> tuple[typed.TypedExpression, ...]:
@@ -49,7 +50,7 @@ def parts(distribution: Distribution) -> tuple[typed.TypedExpression, ...]:
             return (*subjects, *(e for _, call in arms for e in parts(call)))
 
 
-def statement_expressions(statement: typed.RandomStatement | typed.DeterministicStatement) -> tuple[typed.TypedExpression, ...]:
+def statement_expressions(statement: Statement) -> tuple[typed.TypedExpression, ...]:
     """Everything that a statement is made of but the variable that it defines."""
     right = parts(statement.distribution) if isinstance(statement, typed.RandomStatement) else (statement.value,)
     return (*right, *statement.indices, *loop_bounds(statement.loops))
@@ -73,8 +74,20 @@ def uses(expression: typed.TypedExpression) -> Iterator[Use]:
                 yield from uses(inner)
 
 
-def statement_uses(statement: typed.RandomStatement | typed.DeterministicStatement) -> tuple[Use, ...]:
+def statement_uses(statement: Statement) -> tuple[Use, ...]:
     return tuple(use for expression in statement_expressions(statement) for use in uses(expression))
+
+
+def reached(statement: Statement, definitions: Mapping[str, Sequence[typed.DeterministicStatement]]) -> set[str]:
+    """The variables that a statement mentions, also through definitions."""
+    found: set[str] = set()
+    queue: list[Statement] = [statement]
+    while queue:
+        for name, _ in statement_uses(queue.pop()):
+            if name not in found:
+                found.add(name)
+                queue += definitions.get(name, [])
+    return found
 
 
 def potential_uses(potential: typed.Potential) -> tuple[Use, ...]:

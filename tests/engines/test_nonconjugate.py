@@ -222,7 +222,12 @@ def test_without_spread_the_expectation_is_the_function_itself() -> None:
     at = np.linspace(-6.0, 6.0, 25)
     assert POINTWISE.keys() == EXPECTATIONS.keys()
     for function, own in POINTWISE.items():
-        np.testing.assert_allclose(with_precision(np.float64, lambda own=own: np.asarray(own(jnp.asarray(at))))(), in_double(gaussian_expectation)(function, at, 0.0 * at), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(
+            with_precision(np.float64, lambda own=own: np.asarray(own(jnp.asarray(at))))(),
+            in_double(gaussian_expectation)(function, at, 0.0 * at),
+            rtol=1e-9,
+            atol=1e-12,
+        )
 
 
 @pytest.mark.parametrize("function", REFERENCES)
