@@ -1,7 +1,7 @@
 """Predictions: variables that took no part in inference, from the posterior of those that they depend on.
 
 In closed form where there is one: known parameters, an affine mean with a known precision, a probability that is an affine
-function of latent variables. None means that draws have to tell.
+function of latent variables, counts whose chance is a Beta or whose rate is a Gamma. None means that draws have to tell.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES
 from ppl.graph.evaluate import Evaluator, sizes_of
 from ppl.graph.references import reached, uses
+from ppl.results.belief import Belief
 from ppl.semantics import typed
+
+COUNTS = {"Binomial": "p", "Poisson": "rate"}  # of what their chance or rate is
 
 
 def affine_moments(form: Form, moments: Moments, layout: Layout) -> tuple[Plated, Plated]:
@@ -36,19 +39,16 @@ def affine_moments(form: Form, moments: Moments, layout: Layout) -> tuple[Plated
 
 
 def closed_prediction(
-    name: str, plan: Plan, moments: Moments, layout: Layout, mean_of: Callable[[str], np.ndarray]
+    name: str, plan: Plan, moments: Moments, layout: Layout, belief_of: Callable[[str], Belief]
 ) -> tuple[str, dict[str, np.ndarray]] | None:
-    """Family and parameters of the prediction of a variable over all its plates.
-
-    `mean_of` gives posterior means of latent variables.
-    """
+    """Family and parameters of the prediction of a variable over all its plates. `belief_of` tells of latent variables."""
     variable = plan.bound.model.variables[name]
     plates = plan.bound.shape(variable)[: variable.plates]
     family, params = "", {}
     for statement in random_statements(plan.bound.model):
         if statement.variable != name:
             continue
-        part = _closed_part(statement, plan, moments, layout, mean_of)
+        part = _closed_part(statement, plan, moments, layout, belief_of)
         if part is None or part.family != (family or part.family):
             return None
         family = part.family
@@ -69,7 +69,7 @@ class _Part:
 
 
 def _closed_part(
-    statement: typed.RandomStatement, plan: Plan, moments: Moments, layout: Layout, mean_of: Callable[[str], np.ndarray]
+    statement: typed.RandomStatement, plan: Plan, moments: Moments, layout: Layout, belief_of: Callable[[str], Belief]
 ) -> _Part | None:
     read = reached(statement, plan.definitions)
     if read & set(plan.predicted):
@@ -110,9 +110,39 @@ def _closed_part(
             return part("MvNormal", {"mean": centre, "cov": spread + np.linalg.inv(full(precision))})
         return part("Normal", {"mean": centre, "sd": np.sqrt(spread + 1.0 / full(precision))})
     if kind.name in ("Bernoulli", "Categorical") and not read & set(plan.definitions) and _is_affine(call.arguments["p"], plan):
-        means = {n: mean_of(n) for n, _ in uses(call.arguments["p"]) if n in plan.latents}
-        at_means = Evaluator(plan.bound.sizes, {**plan.bound.values, **means})
-        return part(kind.family, {"p": full(at_means.evaluate(call.arguments["p"], loops))})
+        means = {n: np.asarray(belief_of(n).mean) for n, _ in uses(call.arguments["p"]) if n in plan.latents}
+        return part(kind.family, {"p": full(_at(means, call.arguments["p"], plan, loops))})
+    if kind.name in COUNTS and not read & set(plan.definitions):
+        told = _counts(kind.name, call, plan, loops, belief_of)
+        return None if told is None else part(told[0], {k: full(v) for k, v in told[1].items()})
+    return None
+
+
+def _at(values: Mapping[str, np.ndarray], e: typed.TypedExpression, plan: Plan, loops: Mapping[str, Plated]) -> Plated:
+    """An expression where latent variables have these values."""
+    return Evaluator(plan.bound.sizes, {**plan.bound.values, **values}).number(e, loops)
+
+
+def _counts(
+    name: str, call: typed.DistributionCall, plan: Plan, loops: Mapping[str, Plated], belief_of: Callable[[str], Belief]
+) -> tuple[str, dict[str, Plated]] | None:
+    """Family and parameters of a Binomial whose chance is an entry of a Beta, or a Poisson whose rate is a multiple of one of a Gamma."""
+    e, others = call.arguments.get(COUNTS[name]), [a for k, a in call.arguments.items() if k != COUNTS[name]]
+    used = [] if e is None else [n for n, _ in uses(e) if n in plan.latents]
+    if e is None or len(used) != 1 or not _is_affine(e, plan) or not all(_is_known(a, plan) for a in others):
+        return None
+    belief = belief_of(used[0])
+
+    def at(value: Any) -> Plated:
+        return _at({used[0]: np.broadcast_to(np.asarray(value, float), belief.plates)}, e, plan, loops)
+
+    if name == "Poisson" and belief.family == "Gamma" and not np.any(at(0.0).data):
+        shape, rate = belief.params["shape"], belief.params["rate"]
+        many = at(1.0)
+        return "NegativeBinomial", {"mean": at(shape / rate), "concentration": at(shape) / many}
+    if name == "Binomial" and belief.family == "Beta" and isinstance(e, typed.VariableReference | typed.Indexed):
+        n = _at({}, call.arguments["n"], plan, loops)
+        return "BetaBinomial", {"n": n, "a": at(belief.params["a"]), "b": at(belief.params["b"])}
     return None
 
 

@@ -252,7 +252,7 @@ class Reporter:
         if name not in self.told:
             moments = self.run.state["moments"] | {block: {"table": table} for block, table in self.tables.items()}
             layout = self.run.program.layout
-            self.told[name] = closed_prediction(name, self.plan, moments, layout, lambda n: np.asarray(self.latent(n).mean))
+            self.told[name] = closed_prediction(name, self.plan, moments, layout, self.latent)
         return self.told[name]
 
     @cached_property

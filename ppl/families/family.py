@@ -115,6 +115,27 @@ class Family(ABC):
         return [np.asarray(params[name], float) for name in self.parameters]
 
 
+class Reported(Family):
+    """What is no exponential family: the marginal of a conjugate pair, or its prediction. It is told of, never inferred in."""
+
+    statistic_rank: ClassVar = {}
+
+    def statistics(self, x: Any) -> dict[str, Array]:
+        return {}
+
+    def log_partition(self, natural: Natural) -> Array:
+        raise TypeError(f"a {self.name} is no exponential family")
+
+    def natural_from(self, *args: Any, **params: Any) -> dict[str, Array]:
+        raise TypeError(f"a {self.name} is no exponential family")
+
+    def params_from(self, natural: Natural) -> dict[str, Array]:
+        raise TypeError(f"a {self.name} is no exponential family")
+
+    def in_domain(self, natural: Natural) -> Array:
+        raise TypeError(f"a {self.name} is no exponential family")
+
+
 def _product(natural: Array, statistic: Array, rank: int) -> Array:
     impossible = jnp.isinf(natural) & (statistic == 0)
     absent = jnp.isinf(statistic) & (natural == 0)

@@ -16,6 +16,7 @@ from ppl.families.multivariate_normal import MultivariateNormal
 from ppl.families.normal import Normal
 from ppl.families.numeric import Positive
 from ppl.families.poisson import Poisson
+from ppl.families.predicted_counts import BetaBinomial, NegativeBinomial
 from ppl.families.student_t import StudentT
 from ppl.families.wishart import Wishart
 
@@ -36,6 +37,8 @@ FAMILIES: dict[str, Family] = {
         Multinomial(),
         Poisson(),
         StudentT(),
+        BetaBinomial(),
+        NegativeBinomial(),
     )
 }
 

@@ -1,37 +1,21 @@
-"""Student's t: the marginal of a location whose precision is a Gamma. No exponential family: it is reported, never inferred in."""
+"""Student's t: the marginal of a location whose precision is a Gamma."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from ppl.families.family import Family, Natural, Parameters, draw_shape
+from ppl.families.family import Parameters, Reported, draw_shape
 
 
-class StudentT(Family):
+class StudentT(Reported):
     """Density ∝ (1 + ((x - mean) / sd)² / df)^(-(df + 1) / 2); `sd` is the scale, as in the language."""
 
     name = "StudentT"
     parameters = ("df", "mean", "sd")
-    statistic_rank: ClassVar = {}
-
-    def statistics(self, x: Any) -> dict[str, Array]:
-        return {}
-
-    def log_partition(self, natural: Natural) -> Array:
-        raise TypeError("a StudentT is no exponential family")
-
-    def natural_from(self, *args: Any, **params: Any) -> dict[str, Array]:
-        raise TypeError("a StudentT is no exponential family")
-
-    def params_from(self, natural: Natural) -> dict[str, Array]:
-        raise TypeError("a StudentT is no exponential family")
-
-    def in_domain(self, natural: Natural) -> Array:
-        raise TypeError("a StudentT is no exponential family")
 
     def in_support(self, x: Any) -> Array:
         return jnp.isfinite(jnp.asarray(x))

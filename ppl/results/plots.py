@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 MOST_ENTRIES = 12  # densities in one picture
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)
-DISCRETE = ("Bernoulli", "Categorical", "Poisson", "Binomial", "Multinomial")
+DISCRETE = ("Bernoulli", "Categorical", "Poisson", "Binomial", "Multinomial", "BetaBinomial", "NegativeBinomial")
 
 
 def plot(posterior: Posterior, kind: str, name: str | None, **options: Any) -> Any:

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import ppl
 
@@ -60,3 +61,27 @@ def test_a_mean_that_is_computed_is_followed() -> None:
     assert fitted["y"].family == "Normal"
     assert fitted["y"].mean[1] == pytest.approx(3 * variance * 8, abs=1e-9)
     assert fitted["y"].var[1] == pytest.approx(9 * variance + 0.25, abs=1e-9)
+
+
+def test_successes_under_a_beta_are_beta_binomial() -> None:
+    text = "model m:\n    for k in K: p[k] ~ Beta(2, 1)\n    input n: int[N]\n    input which: K[N]\n"
+    model = ppl.parse(text + "    for i in N: y[i] ~ Binomial(n[i], p[which[i]])\n")
+    fitted = model.fit(n=[10, 8, 5, 6], which=[0, 1, 1, 0], y=[3, 7, np.nan, np.nan], K=2)
+    assert fitted["y"].family == "BetaBinomial"
+    told = stats.betabinom([5, 6], [9, 5], [2, 8])
+    np.testing.assert_allclose(fitted["y"].mean, [3, 7, *told.mean()], rtol=1e-12)
+    np.testing.assert_allclose(fitted["y"].sd, [0, 0, *told.std()], rtol=1e-12)
+    np.testing.assert_array_equal(fitted["y"].quantile(0.9), [3, 7, *told.ppf(0.9)])
+
+
+def test_counts_under_a_gamma_are_negative_binomial() -> None:
+    model = ppl.parse(
+        "model m:\n    input e: real[N]\n    l ~ Gamma(2, 1)\n    for n in N: y[n] ~ Poisson(3 * l * e[n])\n    z ~ Poisson(l + 1)\n"
+    )
+    fitted = model.fit(e=[1.0, 2.0, 0.5], y=[4, 5, np.nan])
+    shape, rate = 2 + 9, 1 + 9
+    told = stats.nbinom(shape, rate / (rate + 1.5))
+    assert fitted["y"].family == "NegativeBinomial"
+    assert fitted["y"].mean[2] == pytest.approx(told.mean(), rel=1e-12) and fitted["y"].sd[2] == pytest.approx(told.std(), rel=1e-12)
+    assert fitted["y"].log_density([4, 5, 2])[2] == pytest.approx(told.logpmf(2), rel=1e-9)
+    assert fitted["z"].family == "Draws"
