@@ -23,11 +23,12 @@ from ppl.motion.environments import act_in
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
+from ppl.motion.learnt import Learnt, Path
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import Parameters
 from ppl.motion.plan import MotionPlan
 from ppl.motion.questions import MotionQuestions
-from ppl.motion.report import Learnt, MotionReport, Path
+from ppl.motion.report import MotionReport
 from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
@@ -136,7 +137,7 @@ def _outcome(plan: MotionPlan, limits: Limits) -> Outcome:
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
     trace, settled, learnt = np.asarray([states.bound.sum()]), bool(states.settled.all()), Learnt(parameters)
     exact = isinstance(scheme, Smooth) and scheme.linear
-    return Outcome(*_by_bin(scheme, states, learnt, outside), trace, settled, seconds, exact)
+    return Outcome(*_by_bin(scheme, states, learnt), trace, settled, seconds, exact)
 
 
 def scheme_of(plan: MotionPlan, outside: Outside) -> Mode | Flow | Smooth:
@@ -149,16 +150,24 @@ def scheme_of(plan: MotionPlan, outside: Outside) -> Mode | Flow | Smooth:
     return Mode(plan.block, mode.is_linear(plan.block, outside))
 
 
-def _by_bin(scheme: Any, states: States, learnt: Learnt, outside: Outside) -> tuple[States, Learnt]:
-    """The belief in the unknowns at each bin, where the scheme has others."""
+def _by_bin(scheme: Any, states: States, learnt: Learnt) -> tuple[States, Learnt]:
+    """The belief in the unknowns at each bin, where the scheme has others: linear in these and in what is latent outside of the block."""
     if not isinstance(scheme, Smooth):
         return states, learnt
-    mean, slopes = (np.asarray(a) for a in jax.jit(scheme.told, compiler_options=lightly())(jnp.asarray(states.mean), outside))
+
+    def told(u: Any, at: Any) -> Any:
+        return scheme.told(u, learnt.parameters.outside(at, learnt.precisions))
+
+    def sloped(u: Any, at: Any) -> tuple[Any, Any, Any]:
+        outside = learnt.parameters.outside(at, learnt.precisions)
+        return told(u, at), scheme.told_slopes(u, outside), jax.jacfwd(told, 1)(u, at)
+
+    given = jnp.asarray(states.mean), jnp.asarray(learnt.at)
+    mean, slopes, direct = (np.asarray(a) for a in jax.jit(sloped, compiler_options=lightly())(*given))
     whole = states.covariance[:, 0]
     covariance = np.einsum("stip,spq,stjq->stij", slopes, whole, slopes)
-    moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0])
-    path = Path(slopes, whole)
-    return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=path)
+    moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0]) + direct
+    return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=Path(slopes, whole))
 
 
 def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome:
@@ -176,9 +185,8 @@ def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome
     gammas = {n: (float(a), float(b)) for n, (a, b) in belief.gammas.items()}
     learnt = Learnt(parameters, np.asarray(belief.at), last.covariance, last.moves, gammas)
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
-    outside = parameters.outside(belief.at, learnt.precisions)
     settled = converged and bool(last.states.settled.all())
-    return Outcome(*_by_bin(scheme, last.states, learnt, outside), trace, settled, seconds, restarts=limits.restarts or 1)
+    return Outcome(*_by_bin(scheme, last.states, learnt), trace, settled, seconds, restarts=limits.restarts or 1)
 
 
 def _learnt_by_flow(plan: MotionPlan, parameters: Parameters, sweeps: int | None) -> Outcome:

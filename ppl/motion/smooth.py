@@ -277,12 +277,15 @@ class Smooth:
         by_line = {x.name: whole * x.size for x in self.moved} | {n: np.isfinite(record).sum() for n, record in self.records.items()}
         return np.asarray([by_line.get(x.name, 0) for x in self.block.lines], float)
 
-    def told(self, u: Any, outside: Outside) -> tuple[Any, Any]:
-        """The unknowns of the block at each bin, (series, T, …), and their slopes in those of this scheme, (series, T, …, width)."""
+    def told(self, u: Any, outside: Outside) -> Any:
+        """The unknowns of the block at each bin, (series, T, …)."""
+        return jax.vmap(lambda v, member: self.path(v[0], member, outside)[1])(u, self.block.members)
 
-        def of_series(v: Any, member: Any) -> tuple[Any, Any]:
-            function = lambda w: self.path(w, member, outside)[1]  # noqa: E731
-            return function(v[0]), jax.jacfwd(function)(v[0])
+    def told_slopes(self, u: Any, outside: Outside) -> Any:
+        """Of those in the unknowns of this scheme, (series, T, …, width)."""
+
+        def of_series(v: Any, member: Any) -> Any:
+            return jax.jacfwd(lambda w: self.path(w, member, outside)[1])(v[0])
 
         return jax.vmap(of_series)(u, self.block.members)
 

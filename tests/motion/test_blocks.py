@@ -79,6 +79,10 @@ def test_a_missing_sample_is_told_by_the_noise_around_it(record: dict[str, np.nd
     assert 0.0 < belief.sd[0, 12] < 1 / 8 + 2 * found["x"].sd[0, 12]
     assert abs(belief.mean[0, 12] - record["y"][0, 0, 12]) < 4 * belief.sd[0, 12]
     assert np.isfinite(found.elbo) and found["x"].sd[0, 12] > found["x"].sd[0, 20]
+    drawn = found.draws(4000)["y"][:, 0]
+    assert np.array_equal(drawn[0, :12], y[0, :12])
+    assert drawn[:, 12].mean() == pytest.approx(belief.mean[0, 12], abs=5 * belief.sd[0, 12] / np.sqrt(4000))
+    assert drawn[:, 12].std() == pytest.approx(belief.sd[0, 12], rel=0.06)
 
 
 def test_a_prediction_is_taylors_with_an_error_that_grows(posterior: ppl.Posterior) -> None:
