@@ -144,7 +144,7 @@ def scheme_of(plan: MotionPlan, outside: Outside) -> Mode | Flow | Smooth:
     """What infers the states, given values of what is outside of the block."""
     match plan.engine:
         case "flow":
-            return Flow(plan.block)
+            return Flow(plan.block, followed=plan.followed)
         case "smooth":
             return Smooth(plan.block, smooth.is_linear(plan.block, outside))
     return Mode(plan.block, mode.is_linear(plan.block, outside))

@@ -34,6 +34,7 @@ class MotionPlan(Shown):
     after: tuple[typed.DeterministicStatement, ...] = ()
     exact: bool = False
     process: Process | None = None  # the world, where what is sensed comes of it
+    followed: np.ndarray | None = field(default=None, repr=False)  # the unknowns that moved with it, (series, T, width)
 
     @property
     def source(self) -> BoundModel:
@@ -114,9 +115,9 @@ def plan_motion(
 
 def _refuse_beside_acting(plan: MotionPlan) -> None:
     motion, wrong = plan.block.motion, []
-    if motion.scheme != "mode":
-        text = f"what is sensed comes bin by bin, which `{motion.scheme}` does not follow"
-        wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode"))
+    if motion.scheme == "smooth":
+        text = "`smooth` looks at a record as a whole, and what is sensed while acting is not known before it is acted on"
+        wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode or scheme = flow"))
     for name in plan.latent:
         text = f"`{name}` is not known, and a model that acts knows its parameters"
         wrong.append(Diagnostic("AIM0713", text, plan.bound.model.variables[name].span, f"give {name} = …"))
