@@ -23,7 +23,7 @@ from ppl.motion.environments import act_in
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
-from ppl.motion.learnt import Learnt, Path
+from ppl.motion.learnt import Learnt, Path, spread
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import Parameters
 from ppl.motion.plan import MotionPlan
@@ -165,7 +165,7 @@ def _by_bin(scheme: Any, states: States, learnt: Learnt) -> tuple[States, Learnt
     given = jnp.asarray(states.mean), jnp.asarray(learnt.at)
     mean, slopes, direct = (np.asarray(a) for a in jax.jit(sloped, compiler_options=lightly())(*given))
     whole = states.covariance[:, 0]
-    covariance = np.einsum("stip,spq,stjq->stij", slopes, whole, slopes)
+    covariance = spread(slopes, whole)
     moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0]) + direct
     return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=Path(slopes, whole))
 

@@ -40,6 +40,13 @@ class Learnt:
         return {n: a / b for n, (a, b) in self.gammas.items()}
 
 
+def spread(slopes: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    """A C Aᵀ, place by place: the slopes are (…, T, i, p), one covariance (…, p, p) stands for all T."""
+    *lead, bins, size, width = slopes.shape
+    flat = slopes.reshape(*lead, bins * size, width)
+    return np.einsum("...ip,...jp->...ij", (flat @ covariance).reshape(slopes.shape), slopes)
+
+
 def root_of(covariance: np.ndarray) -> np.ndarray:
     """A with A Aᵀ the covariance, which may have no volume."""
     values, vectors = np.linalg.eigh(covariance)

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ppl.motion.block import Moment, MotionBlock, Outside
-from ppl.motion.learnt import Learnt
+from ppl.motion.learnt import Learnt, spread
 from ppl.numerics.compilation import lightly
 
 Function = Callable[..., Any]
@@ -41,7 +41,7 @@ class Linearised:
         value, slope, direct = self.sloped(function, *beside)
         moved = self.moved(slope, direct)
         within = np.einsum("stiw,stwv,stjv->stij", slope, self.conditional, slope)
-        return value, within + np.einsum("stip,pq,stjq->stij", moved, self.learnt.covariance, moved)
+        return value, within + spread(moved, self.learnt.covariance)
 
     def sloped(self, function: Function, *beside: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """A function at the mean, its slopes in the unknowns, and those in the coordinates of what is latent outside."""

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ppl.motion.block import Line, Moment, MotionBlock, Outside
-from ppl.motion.learnt import root_of
+from ppl.motion.learnt import root_of, spread
 from ppl.motion.linearised import Function, Linearised
 from ppl.motion.residuals import Residuals
 from ppl.motion.sensing import given_all, given_window, mean_of
@@ -67,8 +67,7 @@ class Missing:
             own = np.stack([left[t, :, t, :] for t in range(len(mean))])
             by_path = np.einsum("tiw,twp->tip", slopes[s], path.slopes[s])
             for way, covariance in ((by_path, path.covariance[s]), (moved[s], learnt.covariance)):
-                along = np.einsum("tirj,rjp->tip", weights, way)
-                own = own + np.einsum("tip,pq,tjq->tij", along, covariance, along)
+                own = own + spread(np.tensordot(weights, way, axes=2), covariance)
             found.append((mean, own))
         return np.stack([m for m, _ in found]), np.stack([c for _, c in found])
 
@@ -96,7 +95,7 @@ class Missing:
             found = []
             for s, (value, weights, left) in enumerate(self._given_record(line)):
                 root = root_of(left.reshape(value.size, value.size)).reshape(left.shape)
-                along = np.einsum("tirj,nrj->nti", weights, means[:, s] - mean[s])
-                found.append(value + along + np.einsum("tirj,nrj->nti", root, white[:, s]))
+                along = np.tensordot(means[:, s] - mean[s], weights, axes=((1, 2), (2, 3)))
+                found.append(value + along + np.tensordot(white[:, s], root, axes=((1, 2), (2, 3))))
             drawn = np.stack(found, axis=1)
         return np.where(np.isfinite(record), record, drawn)

@@ -201,12 +201,15 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
             if later.variable in variables_in(s):
                 text = f"the cause `{s.variable}` reads `{later.variable}`, whose prior does not stand above it"
                 found.append(Diagnostic("AIM0713", text, s.span, "write the prior of the higher level first, or scheme = mode"))
-    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(
-        x.size for x in block.lines if x.role != "sensor" and not x.certain
-    )
+    starts = sum(x.size * (x.count - 1) for x in block.unknowns)
+    each = sum(x.size for x in block.lines if x.role != "sensor" and not x.certain)
+    count = starts + block.bins * each
     if count > MOST_UNKNOWNS:
         text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
-        found.append(Diagnostic("AIM0713", text, block.motion.span, "write scheme = mode, or take the record apart"))
+        hint = (
+            f"fit at most {(MOST_UNKNOWNS - starts) // each} bins at a time, or write scheme = mode, whose time is in proportion to the record"
+        )
+        found.append(Diagnostic("AIM0713", text, block.motion.span, hint))
     return found
 
 

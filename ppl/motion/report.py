@@ -13,7 +13,7 @@ import numpy as np
 
 from ppl.arrays.streams import stream
 from ppl.motion.block import Line, Moment, MotionBlock, Outside, Unknown
-from ppl.motion.learnt import Learnt, root_of
+from ppl.motion.learnt import Learnt, root_of, spread
 from ppl.motion.linearised import Linearised
 from ppl.motion.missing import Missing
 from ppl.motion.plan import MotionPlan
@@ -54,7 +54,7 @@ class MotionReport:
         moves = self.learnt.moves
         if moves is None:
             return self.conditional
-        return self.conditional + np.einsum("stip,pq,stjq->stij", moves, self.learnt.covariance, moves)
+        return self.conditional + spread(moves, self.learnt.covariance)
 
     @property
     def block(self) -> MotionBlock:

@@ -165,8 +165,17 @@ class Smooth:
     def correlation(self) -> np.ndarray:
         """Of the noise at all bins."""
         bins = np.arange(self.block.bins, dtype=float)
-        found = roughness.autocorrelation(bins[:, None] - bins, self.block.options.smoothness)
-        return found if np.linalg.eigvalsh(found)[0] > NUGGET else found + NUGGET * np.eye(len(found))
+        found, least = roughness.autocorrelation(bins[:, None] - bins, self.block.options.smoothness), NUGGET * np.eye(len(bins))
+        try:
+            np.linalg.cholesky(found - least)  # has one where the smallest eigenvalue is larger
+        except np.linalg.LinAlgError:
+            return found + least
+        return found
+
+    @cached_property
+    def root(self) -> np.ndarray:
+        """Of its inverse: lower, and times the noise at all bins it is white."""
+        return np.linalg.inv(np.linalg.cholesky(self.correlation))
 
     @cached_property
     def records(self) -> dict[str, np.ndarray]:
@@ -182,7 +191,6 @@ class Smooth:
         """The whitened errors of a series, and the log of the normaliser of their density."""
         means, _ = self.path(u, member, outside)
         _, noises = self.parts(u)
-        root = np.linalg.inv(np.linalg.cholesky(self.correlation))
         parts, constant = [], jnp.zeros(())
         for line in (*self.moved, *self.sensors):
             upper = jnp.linalg.cholesky(self.block.precision(line, outside, member)).T
@@ -191,8 +199,8 @@ class Smooth:
                 white, normaliser = self._present(records[line.name], means[line.name], upper)
             else:
                 error = noises[line.statement.variable] if line.role != "sensor" else records[line.name] - means[line.name]
-                white = (root @ error @ upper.T).reshape(-1)
-                normaliser = line.size * float(np.log(np.diag(root)).sum()) + self.block.bins * log_root - 0.5 * white.size * LOG_2PI
+                white = (self.root @ error @ upper.T).reshape(-1)
+                normaliser = line.size * float(np.log(np.diag(self.root)).sum()) + self.block.bins * log_root - 0.5 * white.size * LOG_2PI
             parts.append(white)
             constant = constant + normaliser
         start = start_of(self.block, outside, member)

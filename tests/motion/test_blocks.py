@@ -180,6 +180,7 @@ def test_a_path_needs_no_samples_around_a_bin_and_none_at_all() -> None:
         (DRIFT, {"p": -1}, "AIM0618", r"`precision` is -1 for x\[0\]"),
         (DRIFT, {"y": [1.0, np.inf]}, "AIM0615", r"y\[1\] is infinite"),
         (DRIFT, {"y": []}, "AIM0710", "give a longer record"),
+        (DRIFT, {"y": np.zeros(5000)}, "AIM0713", "fit at most 3999 bins at a time"),
         (DRIFT.replace("x' ", "x'' "), {}, "AIM0711", "`x''` is named here, and `order` is 1"),
         (DRIFT.replace("smooth", "mode"), {"y": [np.nan] * 4}, "AIM0712", "no sample that the block senses"),
     ],
