@@ -25,6 +25,7 @@ from ppl.motion.least_squares import expand, step
 from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.process import Process
+from ppl.motion.series import over_series
 from ppl.motion.starts import start_of
 from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -101,7 +102,7 @@ class Loop:
         def of_series(white: Any, noise: Any, member: Any) -> Any:
             return self._along(self.process.start(member, white), noise, inputs, member)
 
-        states, actions, sensed, believed = jax.jit(jax.vmap(of_series), compiler_options=lightly())(
+        states, actions, sensed, believed = jax.jit(over_series(of_series), compiler_options=lightly())(
             jnp.asarray(starts), noise, self.block.members
         )
         world = {n: rows[:, :, 0] for n, rows in states.items()}

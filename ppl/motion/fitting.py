@@ -18,7 +18,7 @@ from ppl.engines.vmp import Progress
 from ppl.graph.bound import BoundModel
 from ppl.motion import mode, smooth
 from ppl.motion.acting import act
-from ppl.motion.block import Outside
+from ppl.motion.block import Outside, level
 from ppl.motion.environments import act_in
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
@@ -129,9 +129,9 @@ def _outcome(plan: MotionPlan, limits: Limits) -> Outcome:
     if plan.latent:
         return _learnt(plan, parameters, limits)
     begun = time.perf_counter()
-    outside = parameters.outside(jnp.zeros(0), {})
+    outside = parameters.whole(jnp.zeros(0), {})
     scheme = scheme_of(plan, outside)
-    program = jax.jit(scheme).lower(outside).compile(compiler_options=lightly(1))
+    program = jax.jit(scheme, compiler_options=lightly(level(plan.block))).lower(outside).compile()
     compiled = time.perf_counter()
     states = jax.tree.map(np.asarray, program(outside))
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
@@ -174,7 +174,7 @@ def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome
     if plan.engine == "flow":
         return _learnt_by_flow(plan, parameters, limits.sweeps)
     begun = time.perf_counter()
-    first = parameters.outside(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
+    first = parameters.whole(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
     scheme = scheme_of(plan, first)
     assert not isinstance(scheme, Flow)  # the plan refuses it
     learning = Learning(scheme, parameters)
@@ -191,7 +191,7 @@ def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome
 
 def _learnt_by_flow(plan: MotionPlan, parameters: Parameters, sweeps: int | None) -> Outcome:
     begun = time.perf_counter()
-    first = parameters.outside(parameters.start, {})
+    first = parameters.whole(parameters.start, {})
     learning = FlowLearning(Flow(plan.block, frozenset(plan.latent)), parameters, mode.is_linear(plan.block, first))
     learning.program(parameters.start, jnp.zeros((len(learning.in_means),) * 2))
     compiled = time.perf_counter()

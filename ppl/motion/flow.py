@@ -22,6 +22,7 @@ from ppl.motion import roughness
 from ppl.motion.block import Line, Moment, MotionBlock, Outside
 from ppl.motion.exponential import exponential
 from ppl.motion.residuals import LOG_2PI
+from ppl.motion.series import over_series
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
@@ -214,7 +215,7 @@ class Flow:
             bound = self.bound(step, self.precision(outside, member))
             return States(step.u, step.covariance, bound, jnp.isfinite(bound))
 
-        return jax.vmap(of_series)(moments.data, moments.member, self.followed)
+        return over_series(of_series)(moments.data, moments.member, self.followed)
 
     def bound(self, step: Step, precision: Any) -> Any:
         """SPM's F of one series without what parameters add: -½ Σ eᵀΠe, normalisers, and the entropies of the unknowns, nats."""

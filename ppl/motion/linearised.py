@@ -34,7 +34,7 @@ class Linearised:
     @cached_property
     def outside(self) -> Outside:
         """What stands outside of the block, at its mean."""
-        return self.learnt.parameters.outside(jnp.asarray(self.learnt.at), self.learnt.precisions)
+        return self.learnt.parameters.whole(self.learnt.at, self.learnt.precisions)
 
     def through(self, function: Function, *beside: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and covariance, bin by bin, of a function of the unknowns and of what is latent outside of the block."""

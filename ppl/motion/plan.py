@@ -206,9 +206,7 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
     count = starts + block.bins * each
     if count > MOST_UNKNOWNS:
         text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
-        hint = (
-            f"fit at most {(MOST_UNKNOWNS - starts) // each} bins at a time, or write scheme = mode, whose time is in proportion to the record"
-        )
+        hint = f"fit at most {(MOST_UNKNOWNS - starts) // each} bins at a time, or write scheme = mode, whose time is proportional to it"
         found.append(Diagnostic("AIM0713", text, block.motion.span, hint))
     return found
 
