@@ -94,36 +94,39 @@ class Loop:
     def run(self, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
         """What the world's states and the actions were, (series, T, …), what was sensed, its derivatives (in bins) before the size, and
         the unknowns that were believed."""
-        rng = stream(seed, "motion")
-        starts = rng.standard_normal((len(self.block.members), self.process.scheme.starts))
+        rng, members = stream(seed, "motion"), self.block.members
+        white = rng.standard_normal((len(members), self.process.scheme.starts))
         noise = self.process.noise(rng)
-        inputs = self.process.block.moments.inputs
+        beside = {"inputs": self.process.block.moments.inputs, "believed": self.block.moments.inputs}
+        now, rows = over_series(self._begun)(jnp.asarray(white), members), []
+        for bin in range(self.block.bins):
+            shared = {n: {k: v[bin] for k, v in inputs.items()} for n, inputs in beside.items()} | {"time": float(bin)}
+            now, row = self.step(now, {n: v[:, bin] for n, v in noise.items()}, shared)
+            rows.append(row)
+        states, actions, sensed, believed = jax.tree.map(lambda *each: np.stack(each, axis=1), *rows)
+        return {**{n: v[:, :, 0] for n, v in states.items()}, **actions}, sensed, believed
 
-        def of_series(white: Any, noise: Any, member: Any) -> Any:
-            return self._along(self.process.start(member, white), noise, inputs, member)
-
-        states, actions, sensed, believed = jax.jit(over_series(of_series), compiler_options=lightly())(
-            jnp.asarray(starts), noise, self.block.members
-        )
-        world = {n: rows[:, :, 0] for n, rows in states.items()}
-        happened = {n: np.asarray(v) for n, v in {**world, **actions}.items()}
-        return happened, {n: np.asarray(v) for n, v in sensed.items()}, np.asarray(believed)
-
-    def _along(self, states: Any, noise: Any, inputs: Any, member: Any) -> Any:
-        block, known = self.block, self.block.known
+    def _begun(self, white: Any, member: Any) -> Any:
+        """World, actions and belief before the first bin."""
         actions = {n: jnp.zeros(self.process.block.shape(n)) for n in self.process.actions}
-        perception = perception_of(block, member)
+        return self.process.start(member, white), actions, start_of(self.block, self.block.known, member).guess
 
-        def one(now: Any, bin: Any) -> Any:
+    @cached_property
+    def step(self) -> Any:
+        """All series one bin on, and what was there. A program of its own: a loop around it within one takes twice as long to compile."""
+
+        def one(now: Any, noise: Any, bin: Any, member: Any) -> Any:
             states, actions, guess = now
-            driven = {"noise": bin["noise"], "inputs": bin["inputs"]}
+            perception, driven = perception_of(self.block, member), {"noise": noise, "inputs": bin["inputs"]}
             sensed = self.process.motion(states, actions, driven, bin["time"], member)[1]
             u = perception.believed(sensed, guess, bin)
             *after, moved = self._moved(states, actions, driven, u, bin, perception)
             return (*after, perception.onward(u, moved)), (states, actions, sensed, u)
 
-        bins = {"noise": noise, "inputs": inputs, "believed": block.moments.inputs, "time": jnp.arange(float(block.bins))}
-        return jax.lax.scan(one, (states, actions, start_of(block, known, member).guess), bins)[1]
+        def all_series(now: Any, noise: Any, shared: Any) -> Any:
+            return over_series(lambda now, noise, member: one(now, noise, shared, member))(now, noise, self.block.members)
+
+        return jax.jit(all_series, compiler_options=lightly())
 
     def _moved(self, states: Any, actions: Any, driven: Any, u: Any, bin: Any, perception: Settled | Flowing) -> Any:
         """World, actions and what of the belief moves with them, one bin later; what drives them moves as its derivatives say."""
