@@ -41,6 +41,20 @@ class ModelQuestions:
     def axes(self, name: str) -> tuple[Axis, ...]:
         return axes_of(self._without_front(self.variable(name)))
 
+    def time(self, name: str) -> int | None:
+        sets = {k: axis.set.key for k, axis in enumerate(self.variable(name).type.axes) if axis.set is not None}
+        onward = [k for k, key in sets.items() if key in self.onward] or list(sets)
+        return onward[0] if len(onward) == 1 else None
+
+    @property
+    def onward(self) -> set[str]:
+        """The keys of the sets along which the model goes on from its past."""
+        from ppl.compiler.plan import deterministic_definitions
+        from ppl.engines.forward import recursive_axes
+
+        model = self.bound.model
+        return recursive_axes(model, deterministic_definitions(model))
+
     def observed(self) -> dict[str, np.ndarray]:
         return {name: _numbers(value) for name, value in self._values().items() if name in self.bound.observed}
 

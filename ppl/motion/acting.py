@@ -1,13 +1,13 @@
 """Action: what descends the free energy of what is sensed while the world moves (Friston, Daunizeau, Kilner & Kiebel 2010).
 
-At each bin the belief is settled, as in `mode`, given the motion that is sensed; an action moves against the gradient of the free energy
-that is left, `ȧ = -(∂ỹ/∂a)ᵀ Π ε` per bin, through the world's sensors. World and actions are one flow; for each bin one step
-`(exp(J) - 1) J⁻¹ ẋ` is taken (Ozaki 1992), which is exact where the flow is linear.
+An action moves against the gradient of the free energy that is left in what is sensed, `ȧ = -(∂ỹ/∂a)ᵀ Π ε` per bin, through the world's
+sensors. World and actions are one flow; for each bin one step `(exp(J) - 1) J⁻¹ ẋ` is taken (Ozaki 1992), which is exact where the flow
+is linear. In the scheme `mode` the belief is settled at each moment given the motion that is sensed; in `flow` it is part of the flow.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,10 +20,12 @@ import numpy as np
 from ppl.arrays.streams import stream
 from ppl.motion.block import Moment, MotionBlock
 from ppl.motion.exponential import exponential
+from ppl.motion.flow import Flow
 from ppl.motion.least_squares import expand, step
 from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.process import Process
+from ppl.motion.series import over_series
 from ppl.motion.starts import start_of
 from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -46,14 +48,15 @@ def act(plan: MotionPlan, seed: int) -> tuple[MotionPlan, dict[str, np.ndarray]]
     assert plan.process is not None
     if plan.process.actions:
         _refuse_numb(plan.process)
-    happened, sensed = Loop(plan.block, plan.process).run(seed)
-    return sensed_plan(plan, sensed, happened)
+    happened, sensed, believed = Loop(plan.block, plan.process).run(seed)
+    return sensed_plan(plan, sensed, happened, believed)
 
 
 def sensed_plan(
-    plan: MotionPlan, sensed: Mapping[str, np.ndarray], happened: Mapping[str, np.ndarray]
+    plan: MotionPlan, sensed: Mapping[str, np.ndarray], happened: Mapping[str, np.ndarray], believed: np.ndarray
 ) -> tuple[MotionPlan, dict[str, np.ndarray]]:
-    """`sensed` is the motion of each sensor, (series, T, derivatives, size); `happened` by name what else came about."""
+    """`sensed` is the motion of each sensor, (series, T, derivatives, size); `happened` by name what else came about; `believed` are the
+    unknowns meanwhile, (series, T, width)."""
     block, bound = plan.block, plan.bound
     happened = {**happened, **{n: rows[:, :, 0] for n, rows in sensed.items()}}
     known = {n: v.reshape(bound.shape(bound.model.variables[n])) for n, v in happened.items()}
@@ -61,7 +64,7 @@ def sensed_plan(
     masks = {n: np.ones(v.shape[: bound.model.variables[n].plates], bool) for n, v in given.items()}
     bound = replace(bound, values={**bound.values, **given}, observed={**bound.observed, **masks})
     whole = SensedBlock(bound, block.motion, block.options, block.known, sensed=sensed)
-    return replace(plan, bound=bound, block=whole), known
+    return replace(plan, bound=bound, block=whole, followed=believed if plan.engine == "flow" else None), known
 
 
 def _refuse_numb(process: Process) -> None:
@@ -88,69 +91,82 @@ class Loop:
     block: MotionBlock
     process: Process
 
-    def run(self, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """What the world's states and the actions were, (series, T, …), and what was sensed, its derivatives (in bins) before the size."""
-        rng = stream(seed, "motion")
-        starts = rng.standard_normal((len(self.block.members), self.process.scheme.starts))
+    def run(self, seed: int) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+        """What the world's states and the actions were, (series, T, …), what was sensed, its derivatives (in bins) before the size, and
+        the unknowns that were believed."""
+        rng, members = stream(seed, "motion"), self.block.members
+        white = rng.standard_normal((len(members), self.process.scheme.starts))
         noise = self.process.noise(rng)
-        inputs = self.process.block.moments.inputs
+        beside = {"inputs": self.process.block.moments.inputs, "believed": self.block.moments.inputs}
+        now, rows = over_series(self._begun)(jnp.asarray(white), members), []
+        for bin in range(self.block.bins):
+            shared = {n: {k: v[bin] for k, v in inputs.items()} for n, inputs in beside.items()} | {"time": float(bin)}
+            now, row = self.step(now, {n: v[:, bin] for n, v in noise.items()}, shared)
+            rows.append(row)
+        states, actions, sensed, believed = jax.tree.map(lambda *each: np.stack(each, axis=1), *rows)
+        return {**{n: v[:, :, 0] for n, v in states.items()}, **actions}, sensed, believed
 
-        def of_series(white: Any, noise: Any, member: Any) -> Any:
-            return self._along(self.process.start(member, white), noise, inputs, member)
-
-        states, actions, sensed = jax.jit(jax.vmap(of_series), compiler_options=lightly())(jnp.asarray(starts), noise, self.block.members)
-        world = {n: rows[:, :, 0] for n, rows in states.items()}
-        return {n: np.asarray(v) for n, v in {**world, **actions}.items()}, {n: np.asarray(v) for n, v in sensed.items()}
-
-    def _along(self, states: Any, noise: Any, inputs: Any, member: Any) -> Any:
-        block, known = self.block, self.block.known
+    def _begun(self, white: Any, member: Any) -> Any:
+        """World, actions and belief before the first bin."""
         actions = {n: jnp.zeros(self.process.block.shape(n)) for n in self.process.actions}
-        perception = Perception(Mode(block, False), member, block.embedding.expansions[0])
+        return self.process.start(member, white), actions, start_of(self.block, self.block.known, member).guess
 
-        def one(now: Any, bin: Any) -> Any:
+    @cached_property
+    def step(self) -> Any:
+        """All series one bin on, and what was there. A program of its own: a loop around it within one takes twice as long to compile."""
+
+        def one(now: Any, noise: Any, bin: Any, member: Any) -> Any:
             states, actions, guess = now
-            driven = {"noise": bin["noise"], "inputs": bin["inputs"]}
+            perception, driven = perception_of(self.block, member), {"noise": noise, "inputs": bin["inputs"]}
             sensed = self.process.motion(states, actions, driven, bin["time"], member)[1]
-            u = perception.settled(sensed, guess, bin)
-            after = self._moved(states, actions, driven, u, bin, perception)
-            return (*after, perception.mode.shift @ u), (states, actions, sensed)
+            u = perception.believed(sensed, guess, bin)
+            *after, moved = self._moved(states, actions, driven, u, bin, perception)
+            return (*after, perception.onward(u, moved)), (states, actions, sensed, u)
 
-        bins = {"noise": noise, "inputs": inputs, "believed": block.moments.inputs, "time": jnp.arange(float(block.bins))}
-        return jax.lax.scan(one, (states, actions, start_of(block, known, member).guess), bins)[1]
+        def all_series(now: Any, noise: Any, shared: Any) -> Any:
+            return over_series(lambda now, noise, member: one(now, noise, shared, member))(now, noise, self.block.members)
 
-    def _moved(self, states: Any, actions: Any, driven: Any, u: Any, bin: Any, perception: Perception) -> Any:
-        """World and actions one bin later; what drives them moves as its derivatives say."""
-        flat, back = jax.flatten_util.ravel_pytree((states, actions))
+        return jax.jit(all_series, compiler_options=lightly())
+
+    def _moved(self, states: Any, actions: Any, driven: Any, u: Any, bin: Any, perception: Settled | Flowing) -> Any:
+        """World, actions and what of the belief moves with them, one bin later; what drives them moves as its derivatives say."""
+        flat, back = jax.flatten_util.ravel_pytree((states, actions, perception.moving(u, bin)))
         beside, whole = jax.flatten_util.ravel_pytree((driven, bin["time"]))
 
-        def flow(point: Any) -> tuple[Any, Any]:
-            (states, actions), (driven, time) = back(point[: len(flat)]), whole(point[len(flat) :])
+        def flow(point: Any) -> Any:
+            (states, actions, moving), (driven, time) = back(point[: len(flat)]), whole(point[len(flat) :])
 
             def felt(actions: Any) -> tuple[Any, Any]:
                 rates, sensed = self.process.motion(states, actions, driven, time, perception.member)
                 return sensed, rates
 
-            if not actions:
-                pull, rates = actions, felt(actions)[1]
-            else:
-                sensed, pulled, rates = jax.vjp(felt, actions, has_aux=True)
-                slope = jax.grad(lambda y: perception.energy(perception.followed(u, sensed, bin), y, bin))(sensed)
-                pull = jax.tree.map(jnp.negative, pulled(slope)[0])
-            moved = jax.tree.map(lambda r: r * self.block.options.dt, rates), pull
+            sensed, pulled, rates = jax.vjp(felt, actions, has_aux=True)
+            slope, onward = perception.felt(moving, sensed, time, u, bin)
+            pull = jax.tree.map(jnp.negative, pulled(slope)[0])
+            moved = jax.tree.map(lambda r: r * self.block.options.dt, rates), pull, onward
             ahead = jax.tree.map(lambda rows: jnp.concatenate([rows[1:], jnp.zeros_like(rows[:1])]), driven), jnp.ones(())
-            found = jnp.concatenate([jax.flatten_util.ravel_pytree(each)[0] for each in (moved, ahead)])
-            return found, found
+            return jnp.concatenate([jax.flatten_util.ravel_pytree(each)[0] for each in (moved, ahead)])
 
-        point = jnp.concatenate([flat, beside])
-        jacobian, value = jax.jacfwd(flow, has_aux=True)(point)
-        top = jnp.zeros((1, len(point) + 1))
-        grown = exponential(jnp.concatenate([top, jnp.concatenate([value[:, None], jacobian], axis=1)]))
-        return back(flat + grown[1 : 1 + len(flat), 0])
+        return back(flat + taken(flow, jnp.concatenate([flat, beside]))[: len(flat)])
+
+
+def taken(flow: Callable[[Any], Any], point: Any) -> Any:
+    """The step of a flow over a bin, `(exp(J) - 1) J⁻¹ ẋ`."""
+    jacobian, value = jax.jacfwd(lambda x: (flow(x),) * 2, has_aux=True)(point)
+    top = jnp.zeros((1, len(point) + 1))
+    return exponential(jnp.concatenate([top, jnp.concatenate([value[:, None], jacobian], axis=1)]))[1:, 0]
+
+
+def perception_of(block: MotionBlock, member: Any) -> Settled | Flowing:
+    """How a scheme perceives while it acts."""
+    if block.motion.scheme == "flow":
+        return Flowing(Flow(block), member)
+    return Settled(Mode(block, False), member, block.embedding.expansions[0])
 
 
 @dataclass(frozen=True, eq=False)
-class Perception:
-    """What is believed at a moment of one series, given the motion that is sensed."""
+class Settled:
+    """What is believed at a moment of one series, given the motion that is sensed: the mode, which is nothing that moves by itself."""
 
     mode: Mode
     member: Any
@@ -161,19 +177,55 @@ class Perception:
         there = {"data": sensed, "inputs": bin["believed"], "time": bin["time"], "mask": {}, "expansion": self.expansion}
         return there, self.member, self.mode.residuals.noise(known, self.member), start_of(self.mode.block, known, self.member), known
 
-    def settled(self, sensed: Any, guess: Any, bin: Any) -> Any:
-        """The mode."""
+    def believed(self, sensed: Any, guess: Any, bin: Any) -> Any:
+        """The mode, looked for from a guess."""
         there, *rest = self._there(sensed, bin)
         return self.mode.belief_at(there, guess, *rest).mean
 
-    def energy(self, u: Any, sensed: Any, bin: Any) -> Any:
+    def onward(self, u: Any, moved: Any) -> Any:
+        """Where the next is looked for."""
+        return self.mode.shift @ u
+
+    def moving(self, u: Any, bin: Any) -> Any:
+        return ()
+
+    def felt(self, moving: Any, sensed: Any, time: Any, u: Any, bin: Any) -> tuple[Any, Any]:
+        """The slope of the free energy that is left, by sensor; and how what moves goes on."""
+        return jax.grad(lambda y: self._energy(self._followed(u, y, bin), y, bin))(sensed), ()
+
+    def _energy(self, u: Any, sensed: Any, bin: Any) -> Any:
         """½ εᵀ Π ε."""
         errors = self.mode.errors_at(u, *self._there(sensed, bin))
         return 0.5 * errors @ errors
 
-    def followed(self, u: Any, sensed: Any, bin: Any) -> Any:
+    def _followed(self, u: Any, sensed: Any, bin: Any) -> Any:
         """One more step from the mode: none for the motion that it was found for; its slope says how the mode moves (implicit function)."""
         free = 1.0 - start_of(self.mode.block, self.mode.block.known, self.member).pinned * (bin["time"] == 0)
         there = self._there(sensed, bin)
         _, gradient, curvature = expand(lambda v: self.mode.errors_at(v, *there), u, free)
         return u + step(gradient, jax.lax.stop_gradient(curvature), 0.0) * free
+
+
+@dataclass(frozen=True, eq=False)
+class Flowing:
+    """What is believed moves with the world, down the gradient of the free energy in its own frame."""
+
+    flow: Flow
+    member: Any
+
+    def believed(self, sensed: Any, guess: Any, bin: Any) -> Any:
+        """What the flow has brought."""
+        return guess
+
+    def onward(self, u: Any, moved: Any) -> Any:
+        return moved[0]
+
+    def moving(self, u: Any, bin: Any) -> Any:
+        """The unknowns, and what the model knows of its inputs."""
+        return u, bin["believed"]
+
+    def felt(self, moving: Any, sensed: Any, time: Any, u: Any, bin: Any) -> tuple[Any, Any]:
+        """The slope of the free energy by sensor; and how what moves goes on."""
+        u, inputs = moving
+        slope, rate = self.flow.pulls(u, Moment(sensed, inputs, time, self.member), self.flow.block.known)
+        return slope, (rate, jax.tree.map(lambda rows: jnp.concatenate([rows[1:], jnp.zeros_like(rows[:1])]), inputs))

@@ -30,6 +30,8 @@ from ppl.semantics import typed
 from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic
 
+MANY_BINS = 10_000
+
 Outside = Mapping[str, Any]
 """Values of all that stands outside of the block, whole, by name."""
 
@@ -285,6 +287,11 @@ class MotionBlock:
     def _without_moment(self, outside: Outside, member: Any) -> dict[str, Any]:
         time = {f"{self.motion.loop.name}@": jnp.nan}
         return {**outside, **time, **{f"{loop.name}@": member[k] for k, loop in enumerate(self.motion.plates)}}
+
+
+def level(block: MotionBlock, runs: int = 1) -> int:
+    """How well a program is compiled that runs so often over all bins: where these are few, passes take longer than they save."""
+    return 1 if block.bins * prod(block.series) * runs > MANY_BINS else 0
 
 
 def _padded(values: Any, count: int) -> Any:

@@ -2,8 +2,8 @@
 
 What is sensed is motion, as in a world: here the derivatives of the polynomial through the sample and those that follow in a copy of the
 environment (`copy.deepcopy`) in which the actions are held. How motion answers an action is told by copies with a little more and a little
-less of it; they have the same noise, so that their difference holds none. Motion and actions are one linear flow, the slope of the free
-energy its pull, of which one step is taken for each bin.
+less of it; they have the same noise, so that their difference holds none. Motion and actions, and in the scheme `flow` the belief, are one
+linear flow, the slope of the free energy its pull, of which one step is taken for each bin.
 """
 
 from __future__ import annotations
@@ -23,10 +23,8 @@ import numpy as np
 from scipy.linalg import block_diag
 
 from ppl.graph.bound import BoundModel
-from ppl.motion.acting import Perception, sensed_plan
+from ppl.motion.acting import perception_of, sensed_plan, taken
 from ppl.motion.block import MotionBlock
-from ppl.motion.exponential import exponential
-from ppl.motion.mode import Mode
 from ppl.motion.plan import MotionPlan
 from ppl.motion.starts import start_of
 from ppl.numerics.compilation import lightly
@@ -40,7 +38,7 @@ def act_in(plan: MotionPlan, environment: Any, seed: int) -> tuple[MotionPlan, d
     _refuse(plan)
     block = plan.block
     loop = Loop(block, environment)
-    motions, actions = loop.run(seed)
+    motions, actions, believed = loop.run(seed)
     numb = [n for n in block.motion.actions if not loop.felt[n].any()]
     if numb:
         text = f"no sensor felt the action `{numb[0]}` in {len(motions)} bins, up to {max(loop.count - 1, 0)} bins after it"
@@ -52,7 +50,7 @@ def act_in(plan: MotionPlan, environment: Any, seed: int) -> tuple[MotionPlan, d
         bound = _shorter(plan.bound, block.motion.loop.set.key, len(motions))
         plan = replace(plan, bound=bound, block=replace(block, bound=bound, known=_cut(block.known, plan.bound, bound)))
     sensed = {n: np.stack([m[n] for m in motions])[None] for n in motions[0]}
-    return sensed_plan(plan, sensed, {n: np.stack([a[n] for a in actions])[None] for n in actions[0]})
+    return sensed_plan(plan, sensed, {n: np.stack([a[n] for a in actions])[None] for n in actions[0]}, np.stack(believed)[None])
 
 
 def _refuse(plan: MotionPlan) -> None:
@@ -103,10 +101,10 @@ class Loop:
         """How many derivatives of a sensor are sensed, the 0th among them."""
         return self.block.options.order_observed + 1 if self.block.options.smoothness else 1
 
-    def run(self, seed: int) -> tuple[list[dict[str, np.ndarray]], list[dict[str, np.ndarray]]]:
-        """The motion that was sensed at each bin, (count, size) in bins, and the actions that were done there."""
+    def run(self, seed: int) -> tuple[list[dict[str, np.ndarray]], list[dict[str, np.ndarray]], list[np.ndarray]]:
+        """The motion that was sensed at each bin, (count, size) in bins, the actions there, and where the belief stood before."""
         observed, _ = self.environment.reset(seed=seed)
-        sample, motions, acted, over = self._sample(observed), [], [], False
+        sample, motions, acted, believed, over = self._sample(observed), [], [], [], False
         action = {n: np.zeros(shape) for n, shape in self.actions.items()}
         guess = start_of(self.block, self.block.known, self.block.members[0]).guess
         self.felt.update({n: np.zeros(shape) for n, shape in self.actions.items()})
@@ -114,13 +112,14 @@ class Loop:
             motion = self._derivatives(self._ahead(action, sample))
             motions.append(dict(zip(self.sensors, np.split(motion, self._ends, axis=1), strict=True)))
             acted.append(action)
+            believed.append(np.asarray(guess))
             if over or time + 1 == self.block.bins:
                 break
             change, guess = self.react(motions[-1], self._answers(sample, action), guess, self._beside(time))
             action = {n: np.array(a + np.asarray(change[n])) for n, a in action.items()}
             observed, _, terminated, truncated, _ = self.environment.step(self._to_environment(action))
             sample, over = self._sample(observed), bool(terminated or truncated)
-        return motions, acted
+        return motions, acted, believed
 
     @cached_property
     def _ends(self) -> np.ndarray:
@@ -196,16 +195,23 @@ class Loop:
     @cached_property
     def react(self) -> Any:
         """The change of each action over a bin, and where the next belief is looked for."""
-        block = self.block
-        perception = Perception(Mode(block, False), block.members[0], block.embedding.expansions[0])
+        perception = perception_of(self.block, self.block.members[0])
 
         def reaction(motion: Any, answers: Any, guess: Any, bin: Any) -> tuple[Any, Any]:
-            u = perception.settled(motion, guess, bin)
+            u = perception.believed(motion, guess, bin)
+            answer, named = self._flat(answers)
             sensed, back = jax.flatten_util.ravel_pytree(motion)
-            slope = jax.grad(lambda s: perception.energy(perception.followed(u, back(s), bin), back(s), bin))
-            at, change = self._flat(answers)
-            flow = _reflex(slope(sensed), jax.jacfwd(slope)(sensed), at, self.shift @ sensed, self.shift)
-            return change(flow[len(sensed) :]), perception.mode.shift @ u
+            flat, whole = jax.flatten_util.ravel_pytree((sensed, jnp.zeros(answer.shape[1]), perception.moving(u, bin), bin["time"]))
+
+            def flow(point: Any) -> Any:
+                """Motion goes on as its derivatives say, and as actions change it; actions follow the slope."""
+                sensed, _, moving, time = whole(point)
+                slope, onward = perception.felt(moving, back(sensed), time, u, bin)
+                pull = -answer.T @ jax.flatten_util.ravel_pytree(slope)[0]
+                return jax.flatten_util.ravel_pytree((self.shift @ sensed + answer @ pull, pull, onward, jnp.ones(())))[0]
+
+            _, change, moved, _ = whole(flat + taken(flow, flat))
+            return named(change), perception.onward(u, moved)
 
         return jax.jit(reaction, compiler_options=lightly(1))
 
@@ -227,14 +233,3 @@ class Loop:
         """D, of a motion as it is flattened."""
         widths = (int(np.prod(self.sensors[n])) for n in sorted(self.sensors))
         return block_diag(*(np.kron(np.eye(self.count, k=1), np.eye(width)) for width in widths))
-
-
-def _reflex(slope: Any, curvature: Any, answers: Any, moved: Any, shift: Any) -> Any:
-    """How motion and actions move over a bin: `ȧ = -Aᵀ slope`, and the motion as its derivatives say, and by `A ȧ`."""
-    width, count = answers.shape
-    pull = -answers.T @ slope
-    flow = jnp.concatenate([moved + answers @ pull, pull])
-    bent = -answers.T @ curvature
-    jacobian = jnp.zeros((width + count, width + count)).at[:width, :width].set(shift + answers @ bent).at[width:, :width].set(bent)
-    top = jnp.zeros((1, width + count + 1))
-    return exponential(jnp.concatenate([top, jnp.concatenate([flow[:, None], jacobian], axis=1)]))[1:, 0]

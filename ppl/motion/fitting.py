@@ -18,16 +18,17 @@ from ppl.engines.vmp import Progress
 from ppl.graph.bound import BoundModel
 from ppl.motion import mode, smooth
 from ppl.motion.acting import act
-from ppl.motion.block import Outside
+from ppl.motion.block import Outside, level
 from ppl.motion.environments import act_in
 from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
+from ppl.motion.learnt import Learnt, Path, spread
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import Parameters
 from ppl.motion.plan import MotionPlan
 from ppl.motion.questions import MotionQuestions
-from ppl.motion.report import Learnt, MotionReport, Path
+from ppl.motion.report import MotionReport
 from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
@@ -128,44 +129,52 @@ def _outcome(plan: MotionPlan, limits: Limits) -> Outcome:
     if plan.latent:
         return _learnt(plan, parameters, limits)
     begun = time.perf_counter()
-    outside = parameters.outside(jnp.zeros(0), {})
+    outside = parameters.whole(jnp.zeros(0), {})
     scheme = scheme_of(plan, outside)
-    program = jax.jit(scheme).lower(outside).compile(compiler_options=lightly(1))
+    program = jax.jit(scheme, compiler_options=lightly(level(plan.block))).lower(outside).compile()
     compiled = time.perf_counter()
     states = jax.tree.map(np.asarray, program(outside))
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
     trace, settled, learnt = np.asarray([states.bound.sum()]), bool(states.settled.all()), Learnt(parameters)
     exact = isinstance(scheme, Smooth) and scheme.linear
-    return Outcome(*_by_bin(scheme, states, learnt, outside), trace, settled, seconds, exact)
+    return Outcome(*_by_bin(scheme, states, learnt), trace, settled, seconds, exact)
 
 
 def scheme_of(plan: MotionPlan, outside: Outside) -> Mode | Flow | Smooth:
     """What infers the states, given values of what is outside of the block."""
     match plan.engine:
         case "flow":
-            return Flow(plan.block)
+            return Flow(plan.block, followed=plan.followed)
         case "smooth":
             return Smooth(plan.block, smooth.is_linear(plan.block, outside))
     return Mode(plan.block, mode.is_linear(plan.block, outside))
 
 
-def _by_bin(scheme: Any, states: States, learnt: Learnt, outside: Outside) -> tuple[States, Learnt]:
-    """The belief in the unknowns at each bin, where the scheme has others."""
+def _by_bin(scheme: Any, states: States, learnt: Learnt) -> tuple[States, Learnt]:
+    """The belief in the unknowns at each bin, where the scheme has others: linear in these and in what is latent outside of the block."""
     if not isinstance(scheme, Smooth):
         return states, learnt
-    mean, slopes = (np.asarray(a) for a in jax.jit(scheme.told, compiler_options=lightly())(jnp.asarray(states.mean), outside))
+
+    def told(u: Any, at: Any) -> Any:
+        return scheme.told(u, learnt.parameters.outside(at, learnt.precisions))
+
+    def sloped(u: Any, at: Any) -> tuple[Any, Any, Any]:
+        outside = learnt.parameters.outside(at, learnt.precisions)
+        return told(u, at), scheme.told_slopes(u, outside), jax.jacfwd(told, 1)(u, at)
+
+    given = jnp.asarray(states.mean), jnp.asarray(learnt.at)
+    mean, slopes, direct = (np.asarray(a) for a in jax.jit(sloped, compiler_options=lightly())(*given))
     whole = states.covariance[:, 0]
-    covariance = np.einsum("stip,spq,stjq->stij", slopes, whole, slopes)
-    moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0])
-    path = Path(slopes, whole)
-    return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=path)
+    covariance = spread(slopes, whole)
+    moves = None if learnt.moves is None else np.einsum("stip,spk->stik", slopes, learnt.moves[:, 0]) + direct
+    return replace(states, mean=mean, covariance=covariance), replace(learnt, moves=moves, path=Path(slopes, whole))
 
 
 def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome:
     if plan.engine == "flow":
         return _learnt_by_flow(plan, parameters, limits.sweeps)
     begun = time.perf_counter()
-    first = parameters.outside(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
+    first = parameters.whole(parameters.start, {g.name: g.shape / g.rate for g in parameters.gammas})
     scheme = scheme_of(plan, first)
     assert not isinstance(scheme, Flow)  # the plan refuses it
     learning = Learning(scheme, parameters)
@@ -176,14 +185,13 @@ def _learnt(plan: MotionPlan, parameters: Parameters, limits: Limits) -> Outcome
     gammas = {n: (float(a), float(b)) for n, (a, b) in belief.gammas.items()}
     learnt = Learnt(parameters, np.asarray(belief.at), last.covariance, last.moves, gammas)
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}
-    outside = parameters.outside(belief.at, learnt.precisions)
     settled = converged and bool(last.states.settled.all())
-    return Outcome(*_by_bin(scheme, last.states, learnt, outside), trace, settled, seconds, restarts=limits.restarts or 1)
+    return Outcome(*_by_bin(scheme, last.states, learnt), trace, settled, seconds, restarts=limits.restarts or 1)
 
 
 def _learnt_by_flow(plan: MotionPlan, parameters: Parameters, sweeps: int | None) -> Outcome:
     begun = time.perf_counter()
-    first = parameters.outside(parameters.start, {})
+    first = parameters.whole(parameters.start, {})
     learning = FlowLearning(Flow(plan.block, frozenset(plan.latent)), parameters, mode.is_linear(plan.block, first))
     learning.program(parameters.start, jnp.zeros((len(learning.in_means),) * 2))
     compiled = time.perf_counter()

@@ -22,6 +22,7 @@ from ppl.motion import roughness
 from ppl.motion.block import Line, Moment, MotionBlock, Outside
 from ppl.motion.exponential import exponential
 from ppl.motion.residuals import LOG_2PI
+from ppl.motion.series import over_series
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
@@ -45,10 +46,11 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Flow:
-    """`latent` are the names outside of the block that are not known."""
+    """`latent` are the names outside of the block that are not known; `followed` the unknowns of an integration together with a world."""
 
     block: MotionBlock
     latent: frozenset[str] = frozenset()
+    followed: np.ndarray | None = field(default=None, repr=False)
 
     # ------------------------------------------------------------ what never changes
     @property
@@ -156,8 +158,9 @@ class Flow:
         return any(variables_in(a) & self.latent for name, a in arguments.items() if name != "mean")
 
     # ------------------------------------------------------------ the flow
-    def path(self, member: Any, data: Any, outside: Outside, pull: Any = None) -> Step:
-        """The steps of one series. `pull` gives what uncertain parameters add to the gradient and the curvature in the unknowns."""
+    def path(self, member: Any, data: Any, outside: Outside, pull: Any = None, followed: Any = None) -> Step:
+        """The steps of one series. `pull` gives what uncertain parameters add to the gradient and the curvature in the unknowns. Where
+        these were `followed` together with a world, they are what they were, (T, width)."""
         precision = self.precision(outside, member)
         _, free = self.precise(precision)
         start = start_of(self.block, outside, member).guess
@@ -174,7 +177,24 @@ class Flow:
             moved = self._moved(u, known, -weighted @ errors - gradient, jacobian)
             return moved, Step(u, errors, slopes, covariance * free[:, None] * free)
 
-        return jax.lax.scan(one, start, {"data": data, "inputs": moments.inputs, "time": moments.time})[1]
+        bins = {"data": data, "inputs": moments.inputs, "time": moments.time}
+        if followed is not None:
+            return jax.vmap(lambda u, bin: one(u, bin)[1])(followed, bins)
+        return jax.lax.scan(one, start, bins)[1]
+
+    def pulls(self, u: Any, moment: Moment, outside: Outside) -> tuple[dict[str, Any], Any]:
+        """The slope of the free energy in what is sensed, (count, size) by sensor, and how the unknowns move, per bin: linear about the
+        point, as the Jacobian of the flow has them."""
+        known, member = self.known(moment), moment.member
+        fixed = jax.lax.stop_gradient((u, known))
+        errors, slopes, slopes_known = jax.lax.stop_gradient(self.errors(*fixed, member, outside))
+        force = self.precision(outside, member) @ (errors + slopes @ (u - fixed[0]) + slopes_known @ (known - fixed[1]))
+        slope, at = {}, 0
+        for name in sorted(moment.data):
+            shape = self.moment.data[name].shape
+            slope[name] = (force @ slopes_known[:, at : at + np.prod(shape)]).reshape(shape)[: len(moment.data[name])]
+            at += int(np.prod(shape))
+        return slope, jnp.asarray(self.shifts[: len(u), : len(u)]) @ u - slopes.T @ force
 
     def _moved(self, u: Any, known: Any, gradient: Any, jacobian: Any) -> Any:
         """One bin later: (exp(J) - 1) J⁻¹ of the flow, as one matrix exponential."""
@@ -190,12 +210,12 @@ class Flow:
         """The beliefs of all series under these values of what is outside of the block. Pure: to be compiled."""
         moments = self.block.moments
 
-        def of_series(data: Any, member: Any) -> States:
-            step = self.path(member, data, outside)
+        def of_series(data: Any, member: Any, followed: Any) -> States:
+            step = self.path(member, data, outside, followed=followed)
             bound = self.bound(step, self.precision(outside, member))
             return States(step.u, step.covariance, bound, jnp.isfinite(bound))
 
-        return jax.vmap(of_series)(moments.data, moments.member)
+        return over_series(of_series)(moments.data, moments.member, self.followed)
 
     def bound(self, step: Step, precision: Any) -> Any:
         """SPM's F of one series without what parameters add: -½ Σ eᵀΠe, normalisers, and the entropies of the unknowns, nats."""

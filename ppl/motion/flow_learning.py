@@ -17,9 +17,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ppl.motion.block import level
 from ppl.motion.flow import Flow, inverse
 from ppl.motion.parameters import Parameters
 from ppl.motion.residuals import LOG_2PI
+from ppl.motion.series import over_series
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -79,7 +81,7 @@ class FlowLearning:
     # ------------------------------------------------------------ one pass over the record
     @cached_property
     def program(self) -> Any:
-        return jax.jit(self.sweep, compiler_options=lightly(1))
+        return jax.jit(self.sweep, compiler_options=lightly(level(self.flow.block, SWEEPS)))
 
     def sweep(self, at: Any, covariance: Any) -> tuple[Any, Mapping[str, Any]]:
         """The flow of all series under these coordinates, and the sums that the steps after it need. Pure: to be compiled."""
@@ -123,7 +125,7 @@ class FlowLearning:
             return steps, {**{k: v.sum(axis=0) for k, v in each.items()}, "entropy": entropy}
 
         moments = flow.block.moments
-        steps, each = jax.vmap(of_series)(moments.member, moments.data)
+        steps, each = over_series(of_series)(moments.member, moments.data)
         return steps, {k: v if k in ("squares", "spread") else v.sum(axis=0) for k, v in each.items()}
 
     @cached_property
@@ -133,7 +135,7 @@ class FlowLearning:
 
         def at(coordinates: Any) -> Any:
             outside = self.outside(rest.at[self.in_noise].set(coordinates))
-            return jax.vmap(lambda member: self.flow.precision(outside, member))(self.flow.block.members)
+            return over_series(lambda member: self.flow.precision(outside, member))(self.flow.block.members)
 
         return jax.jit(lambda c: (at(c), jax.jacfwd(at)(c), jax.jacfwd(jax.jacfwd(at))(c)), compiler_options=lightly())
 

@@ -26,6 +26,7 @@ import numpy as np
 from jax.scipy.special import digamma, gammaln
 
 from ppl.arrays.streams import stream
+from ppl.motion.block import level
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import GammaPrior, Parameters
 from ppl.motion.residuals import LOG_2PI
@@ -37,6 +38,7 @@ HALVINGS = 12
 LONGEST = 64.0  # steps of precisions, in updates
 TOLERANCE = 1e-10
 SWEEPS = 100
+RUNS = 100  # evaluations of a climb, about
 STARTS = 8  # the top of the prior and draws of it, of which the highest is climbed from
 LEAST = 1e-6  # of a precision that is drawn
 
@@ -80,27 +82,41 @@ class Learning:
 
         states = self.mode(outside(at))
         u = jax.lax.stop_gradient(states.mean)
-        slopes = self.mode.slopes(u, outside(at))  # (series, T, errors, width)
-        by_parameter = jax.jacfwd(lambda p: self.mode.errors(u, outside(p)))(at)
+        free = self.mode.free(outside(at))
+        errors, slopes, by_parameter = self._expanded(lambda u, p: self.mode.errors(u, outside(p)), u, at, free)
         moves = -jnp.einsum("stij,stej,step->stip", states.covariance, slopes, by_parameter)
 
-        def followed(change: Any) -> Any:
-            errors = self.mode.errors(u + moves @ change, outside(at + change))
-            return -0.5 * (errors**2).sum() + self.mode.log_normalisers(outside(at + change)).sum() + self.parameters.log_prior(at + change)
+        def climbed(change: Any) -> Any:
+            """L, where the modes have moved with the coordinates."""
+            there = outside(at + change)
+            errors, slopes, _ = self._expanded(lambda u, _: self.mode.errors(u, there), u + moves @ change, at[:0], free)
+            pinned = (1.0 - free)[..., None] * jnp.eye(u.shape[-1])
+            curvatures = jnp.linalg.slogdet(jnp.einsum("stei,stej->stij", slopes, slopes) + pinned)[1]
+            densities = self.mode.log_normalisers(there).sum() - 0.5 * (errors**2).sum() - 0.5 * curvatures.sum()
+            return densities + self.parameters.log_prior(at + change)
 
-        def entropy(change: Any) -> Any:
-            return -0.5 * self.mode.log_curvatures(u + moves @ change, outside(at + change)).sum()
+        def slope(change: Any) -> tuple[Any, Any]:
+            found = jax.jacfwd(climbed)(change)
+            return found, found
 
-        nothing = jnp.zeros_like(at)
-        gradient = jax.grad(followed)(nothing) + jax.jacfwd(entropy)(nothing)
-        covariance, log_volume = _inverse(-jax.hessian(followed)(nothing) - jax.jacfwd(jax.jacfwd(entropy))(nothing))
+        bend, gradient = jax.jacfwd(slope, has_aux=True)(jnp.zeros_like(at))
+        covariance, log_volume = _inverse(-bend)
         spread = jnp.einsum("stei,stij,stej->ste", slopes, states.covariance, slopes)
-        squares = self.mode.by_line(self.mode.errors(u, outside(at)) ** 2 + spread)
+        squares = self.mode.by_line(errors**2 + spread)
         numbers = self.mode.numbers()
         bound = states.bound.sum() + self.parameters.log_prior(at)
         bound += sum((self._gamma_terms(g, *gammas[g.name], numbers) for g in self.parameters.gammas), jnp.zeros(()))
         volume = 0.5 * len(at) * LOG_2PI + 0.5 * log_volume
         return Evaluation(bound, volume, states, covariance @ gradient, covariance, moves, squares, numbers)
+
+    def _expanded(self, function: Callable[[Any, Any], Any], u: Any, at: Any, free: Any) -> tuple[Any, Any, Any]:
+        """Errors of all bins, their slopes in the free unknowns of their own bin, and those in the coordinates, which come last."""
+        width = u.shape[-1]
+        moving = jnp.eye(width + len(at))
+        directions = moving[:, None, None, :width] * free, moving[:, width:]
+        along = jax.vmap(lambda *d: jax.jvp(function, (u, at), d), out_axes=(None, -1))
+        value, slopes = along(*directions)
+        return value, slopes[..., :width], slopes[..., width:]
 
     def _gamma_terms(self, prior: GammaPrior, shape: Any, rate: Any, numbers: Any) -> Any:
         """½ N (E log p - log E p), which the states' bound lacks, and minus the divergence of the belief from the prior."""
@@ -112,7 +128,7 @@ class Learning:
 
     @cached_property
     def program(self) -> Callable[..., Evaluation]:
-        return jax.jit(self.evaluate, compiler_options=lightly(1))
+        return jax.jit(self.evaluate, compiler_options=lightly(level(self.mode.block, RUNS)))
 
     # ------------------------------------------------------------ where to begin
     @property

@@ -52,11 +52,11 @@ def solve_linear(errors: Callable[[Any], Any], start: Any, free: Any) -> Optimum
 
 
 def solve(errors: Callable[[Any], Any], start: Any, free: Any) -> Optimum:
-    """From a start to where no step promises anything more."""
+    """From a start to where no step promises anything more. The first round takes no step, so that one place expands the errors."""
 
     def again(state: Any) -> Any:
         _, _, _, _, _, count, settled = state
-        return (count < MOST_STEPS) & ~settled
+        return (count <= MOST_STEPS) & ~settled
 
     def one(state: Any) -> Any:
         u, cost, gradient, curvature, damping, count, _ = state
@@ -65,13 +65,13 @@ def solve(errors: Callable[[Any], Any], start: Any, free: Any) -> Optimum:
         new = expand(errors, there, free)
         better = new[0] <= cost
         promised = -0.5 * gradient @ move
-        done = (promised <= SETTLED * (1.0 + cost)) | (~better & (damping > 1e8))
+        done = (count > 0) & ((promised <= SETTLED * (1.0 + cost)) | (~better & (damping > 1e8)))
         u = jnp.where(better, there, u)
         kept = jax.tree.map(lambda a, b: jnp.where(better, a, b), new, (cost, gradient, curvature))
         damping = jnp.where(better, jnp.where(damping < 1e-6, 0.0, damping / 10), jnp.maximum(damping * 10, 1e-3))
         return (u, *kept, damping, count + 1, done)
 
-    first = expand(errors, start, free)
-    state = (start, *first, jnp.zeros(()), 0, jnp.zeros((), bool))
+    nothing = (jnp.asarray(jnp.inf), jnp.zeros_like(start), jnp.eye(len(start)))
+    state = (start, *nothing, jnp.zeros(()), 0, jnp.zeros((), bool))
     u, cost, _, curvature, _, _, settled = jax.lax.while_loop(again, one, state)
     return Optimum(u, cost, curvature, settled & jnp.isfinite(cost))

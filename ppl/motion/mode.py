@@ -20,6 +20,7 @@ import numpy as np
 from ppl.motion.block import Moment, MotionBlock, Outside
 from ppl.motion.least_squares import Optimum, solve, solve_linear
 from ppl.motion.residuals import LOG_2PI, Noise, Residuals
+from ppl.motion.series import over_series
 from ppl.motion.starts import Start, start_of
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
@@ -55,7 +56,7 @@ class Mode:
                 return jax.vmap(lambda one: self.belief_at(one, jnp.zeros(self.block.width), member, noise, start, outside))(bins)
             return self._along(bins, member, noise, start, outside)
 
-        return jax.vmap(of_series)(moments.data, moments.member, masks)
+        return over_series(of_series)(moments.data, moments.member, masks)
 
     def _bins(self, data: Any, mask: Any) -> dict[str, Any]:
         """What is known at each bin of a series."""
@@ -94,21 +95,9 @@ class Mode:
 
         return self._everywhere(at, outside, u)
 
-    def slopes(self, u: Any, outside: Outside) -> Any:
-        """(series, T, errors, width): 0 where a coordinate is pinned."""
-        _, push = jax.linearize(lambda v: self.errors(v, outside), u)
-        directions = jnp.eye(self.block.width)[:, None, None, :] * jnp.ones(u.shape)
-        return jax.vmap(push, out_axes=-1)(directions) * self.free(outside)[:, :, None, :]
-
     def free(self, outside: Outside) -> Any:
         """(series, T, width): 0 where a coordinate is pinned by a value at the start."""
         return self._everywhere(lambda u, bin, member, noise, start: 1.0 - start.pinned * (bin["time"] == 0), outside, None)
-
-    def log_curvatures(self, u: Any, outside: Outside) -> Any:
-        """(series, T): the log determinants of the curvatures."""
-        slopes = self.slopes(u, outside)
-        pinned = (1.0 - self.free(outside))[..., None] * jnp.eye(self.block.width)
-        return jnp.linalg.slogdet(jnp.einsum("stei,stej->stij", slopes, slopes) + pinned)[1]
 
     def log_normalisers(self, outside: Outside) -> Any:
         """(series, T): of the densities of the errors."""
@@ -124,7 +113,7 @@ class Mode:
             return jax.vmap(lambda u, bin: function(u, bin, member, noise, start))(u, self._bins(data, mask))
 
         moments = self.block.moments
-        return jax.vmap(of_series)(u, moments.data, moments.member, self.residuals.masks)
+        return over_series(of_series)(u, moments.data, moments.member, self.residuals.masks)
 
     def by_line(self, values: Any) -> Any:
         """Sums over all bins of what is told of each error, by line."""

@@ -23,6 +23,7 @@ from ppl.semantics.walking import variables_in
 
 PRIOR_STEPS = 20
 WIDEST = 4.0  # sd of a coordinate that is drawn
+FREE, POSITIVE = (-np.inf, np.inf), (0.0, np.inf)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,13 @@ class Parameters:
             found |= {n: jnp.asarray(evaluator.whole(n).data) for n in self.defined}
         return found | {n: jnp.asarray(p) for n, p in precisions.items()}
 
+    def whole(self, u: Any, precisions: Mapping[str, Any]) -> dict[str, Any]:
+        """The same as numbers, computed as one program where anything is."""
+        if self.joint is None:
+            return self.outside(u, precisions)
+        with jax.ensure_compile_time_eval():
+            return jax.jit(self.outside, compiler_options=lightly())(jnp.asarray(u), dict(precisions))
+
     @cached_property
     def defined(self) -> tuple[str, ...]:
         """What is computed outside of the block from what is latent."""
@@ -145,12 +153,15 @@ class Parameters:
         u, spread = jnp.zeros(self.size), jnp.zeros((self.size, self.size))
         if not self.size:
             return u, spread
-        slope, curvature = (jax.jit(f(self.log_prior), compiler_options=lightly()) for f in (jax.grad, jax.hessian))
+
+        def step(u: Any) -> tuple[Any, Any]:
+            values, vectors = jnp.linalg.eigh(-jax.hessian(self.log_prior)(u))
+            move = vectors @ ((vectors.T @ jax.grad(self.log_prior)(u)) / jnp.maximum(jnp.abs(values), 1e-6))
+            return u + jnp.clip(move, -4.0, 4.0), vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), WIDEST**-2))
+
+        program = jax.jit(step, compiler_options=lightly())
         for _ in range(PRIOR_STEPS):
-            values, vectors = jnp.linalg.eigh(-curvature(u))
-            step = vectors @ ((vectors.T @ slope(u)) / jnp.maximum(jnp.abs(values), 1e-6))
-            u = u + jnp.clip(step, -4.0, 4.0)
-            spread = vectors / jnp.sqrt(jnp.maximum(jnp.abs(values), WIDEST**-2))
+            u, spread = program(u)
         return u, spread
 
     # ------------------------------------------------------------ what is told of them
@@ -158,22 +169,11 @@ class Parameters:
         """Name, family and parameters of the variables whose coordinates are an affine function of them, or of their logarithms."""
         if self.joint is None:
             return
-        from ppl.engines.numpyro_bridge.standardised import location_and_scale
-
-        values, networks, _ = self.joint.constrain(jnp.asarray(mean))
         sd = np.sqrt(np.diagonal(covariance))
         for site in self.joint.sites:
-            first = [s for s in self.plan.prior.model.statements if s.variable == site.name]
-            fixed = all(not {n for n, _ in statement_uses(s)} & set(self.plan.latent) for s in first)
-            if not fixed or site.mask is not None:
-                continue
-            if site.standardised:
-                centre, scale, positive = location_and_scale(site, self.joint.evaluator(values, networks))
-            elif site.kind == "numbers" and {(b.low, b.high) for b in site.bounds} <= {(-np.inf, np.inf), (0.0, np.inf)}:
-                centre, scale, positive = 0.0, 1.0, {b.low for b in site.bounds} == {0.0}
-            else:
-                continue
-            at = slice(self.joint.starts[site.name], self.joint.starts[site.name] + site.size)
-            shape = site.coordinates
-            told = {"mean": np.asarray(centre + scale * mean[at].reshape(shape)), "sd": np.asarray(scale * sd[at].reshape(shape))}
-            yield site.name, "LogNormal" if positive else "Normal", told
+            bounds = {(b.low, b.high) for b in site.bounds}
+            if site.standardised or site.mask is not None or site.kind != "numbers" or bounds not in ({FREE}, {POSITIVE}):
+                continue  # a standardised value is more than an affine function: its scale is latent
+            at, shape = slice(self.joint.starts[site.name], self.joint.starts[site.name] + site.size), site.coordinates
+            told = {"mean": mean[at].reshape(shape), "sd": sd[at].reshape(shape)}
+            yield site.name, "Normal" if bounds == {FREE} else "LogNormal", told

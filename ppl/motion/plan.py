@@ -34,6 +34,7 @@ class MotionPlan(Shown):
     after: tuple[typed.DeterministicStatement, ...] = ()
     exact: bool = False
     process: Process | None = None  # the world, where what is sensed comes of it
+    followed: np.ndarray | None = field(default=None, repr=False)  # the unknowns that moved with it, (series, T, width)
 
     @property
     def source(self) -> BoundModel:
@@ -114,9 +115,9 @@ def plan_motion(
 
 def _refuse_beside_acting(plan: MotionPlan) -> None:
     motion, wrong = plan.block.motion, []
-    if motion.scheme != "mode":
-        text = f"what is sensed comes bin by bin, which `{motion.scheme}` does not follow"
-        wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode"))
+    if motion.scheme == "smooth":
+        text = "`smooth` looks at a record as a whole, and what is sensed while acting is not known before it is acted on"
+        wrong.append(Diagnostic("AIM0713", text, motion.span, "write scheme = mode or scheme = flow"))
     for name in plan.latent:
         text = f"`{name}` is not known, and a model that acts knows its parameters"
         wrong.append(Diagnostic("AIM0713", text, plan.bound.model.variables[name].span, f"give {name} = …"))
@@ -200,12 +201,13 @@ def _followable(block: MotionBlock) -> list[Diagnostic]:
             if later.variable in variables_in(s):
                 text = f"the cause `{s.variable}` reads `{later.variable}`, whose prior does not stand above it"
                 found.append(Diagnostic("AIM0713", text, s.span, "write the prior of the higher level first, or scheme = mode"))
-    count = sum(x.size * (x.count - 1) for x in block.unknowns) + block.bins * sum(
-        x.size for x in block.lines if x.role != "sensor" and not x.certain
-    )
+    starts = sum(x.size * (x.count - 1) for x in block.unknowns)
+    each = sum(x.size for x in block.lines if x.role != "sensor" and not x.certain)
+    count = starts + block.bins * each
     if count > MOST_UNKNOWNS:
         text = f"`smooth` takes a record as one block, and this one has {count} unknowns, above {MOST_UNKNOWNS}"
-        found.append(Diagnostic("AIM0713", text, block.motion.span, "write scheme = mode, or take the record apart"))
+        hint = f"fit at most {(MOST_UNKNOWNS - starts) // each} bins at a time, or write scheme = mode, whose time is proportional to it"
+        found.append(Diagnostic("AIM0713", text, block.motion.span, hint))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import factorial
 from typing import Any, NoReturn
@@ -19,7 +20,7 @@ from ppl.motion import roughness
 from ppl.motion.block import Moment
 from ppl.motion.mode import shift
 from ppl.motion.report import MotionReport
-from ppl.motion.sensing import first_left_out, mean_of
+from ppl.motion.sensing import defined_at, first_left_out, mean_of
 from ppl.numerics.compilation import lightly
 from ppl.results.posterior import Posterior
 from ppl.results.questions import Draws, NewData, Pointwise
@@ -36,6 +37,12 @@ class MotionQuestions(ModelQuestions):
     def variable(self, name: str) -> Variable:
         """Of a derivative, its state."""
         return super().variable(name.rstrip("'"))
+
+    @property
+    def onward(self) -> set[str]:
+        motion = self.bound.model.motion
+        assert motion is not None
+        return {motion.loop.set.key}
 
     def log_likelihood(self, draws: Draws, new: NewData, seed: int) -> dict[str, Pointwise]:
         self._refuse("log_likelihood", "samples with smooth noise are not independent of each other given the states")
@@ -63,11 +70,14 @@ class MotionQuestions(ModelQuestions):
         if bins < block.bins:
             self._refuse("predict", f"a prediction goes on after the {block.bins} bins of the record")
         if self.told.plan.engine == "smooth" and bins > block.bins:
-            return self._smoothed(bins, given, seed, count)
-        if given:
+            found = self._smoothed(bins, given, seed, count)
+        elif given:
             self._refuse("predict", f"by Taylor's expansion only the time goes on: give {key} alone, or fit by scheme = smooth")
-        found = with_precision(np.float64, self._expanded)(bins, seed, count)
-        return {n: v for n, v in found.items() if name in (None, n)}
+        else:
+            found = with_precision(np.float64, self._expanded)(bins, seed, count)
+        if name is not None and name not in found:
+            self._refuse("predict", f"`{self.variable(name).name}` has no value of the model at each bin")
+        return {n: v for n, v in found.items() if n == name or (name is None and not n.endswith("'"))}
 
     def _expanded(self, bins: int, seed: int, count: int) -> dict[str, np.ndarray]:
         """States by their derivatives at the last bin, with the first one that is left out as the error; sensors with their noise."""
@@ -78,7 +88,10 @@ class MotionQuestions(ModelQuestions):
             moved = u[:, :, block.bins - 1] @ shift(block, float(ahead)).T
             u = np.concatenate([u, (moved + self._left_out(ahead, rng, count))[:, :, None]], axis=2)
         lead = (*block.series, bins)
-        found = {x.name: x.of(u)[..., 0, :].reshape(count, *lead, *x.shape) for x in block.unknowns}
+        found = report.by_name(u)
+        for name in block.definitions:
+            value = self._along(lambda u, moment, n=name: defined_at(block, n, u, moment, report.outside), u)
+            found[name] = value.reshape(count, *lead, *block.shape(name))
         for line in block.lines:
             if line.role == "sensor":
                 found[line.name] = self._sensed(line, u, rng).reshape(count, *lead, *line.shape)
@@ -97,20 +110,24 @@ class MotionQuestions(ModelQuestions):
                     found[:, s, place] = size * ahead ** (x.count - k) / factorial(x.count - k)
         return found
 
-    def _sensed(self, line: Any, u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Means at the draws, with smooth noise along the bins."""
-        report, block = self.told, self.told.block
-        moments, bins = block.moments, u.shape[2]
+    def _along(self, function: Callable[[Any, Moment], Any], u: np.ndarray) -> np.ndarray:
+        """A function of the unknowns and what is known, at all draws, series and bins; beyond the record inputs stay as they are."""
+        moments, bins = self.told.block.moments, u.shape[2]
         held = {k: np.concatenate([v, np.repeat(v[-1:], bins - len(v), axis=0)]) for k, v in moments.inputs.items()}
 
         def at(u: Any, inputs: Any, time: Any, member: Any) -> Any:
-            return mean_of(block, line, u, Moment({}, inputs, time, member), report.outside)
+            return function(u, Moment({}, inputs, time, member))
 
         over_bins = jax.vmap(at, in_axes=(0, 0, 0, None))
         mapped = jax.jit(
             jax.vmap(jax.vmap(over_bins, in_axes=(0, None, None, 0)), in_axes=(0, None, None, None)), compiler_options=lightly(1)
         )
-        mean = np.asarray(mapped(jnp.asarray(u), held, jnp.arange(float(bins)), moments.member))
+        return np.asarray(mapped(jnp.asarray(u), held, jnp.arange(float(bins)), moments.member))
+
+    def _sensed(self, line: Any, u: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Means at the draws, with smooth noise along the bins."""
+        report, block, bins = self.told, self.told.block, u.shape[2]
+        mean = self._along(lambda u, moment: mean_of(block, line, u, moment, report.outside), u)
         times = np.arange(float(bins))
         correlation = roughness.autocorrelation(times[:, None] - times, block.options.smoothness)
         root = np.linalg.cholesky(correlation + 1e-9 * np.eye(bins))
@@ -118,7 +135,7 @@ class MotionQuestions(ModelQuestions):
         return mean + np.einsum("tr,sij,nsrj->nsti", root, np.stack(noise), rng.standard_normal(mean.shape))
 
     def _smoothed(self, bins: int, given: dict[str, Any], seed: int, count: int) -> dict[str, np.ndarray]:
-        """The longer record with its end missing, fitted again: the model itself goes on."""
+        """The longer record with its end missing, fitted again: the model itself goes on, from samples that are what they were."""
         bound, motion = self.bound, self.told.block.motion
         values = dict(bound.values)
         for name, value in bound.values.items():
@@ -137,7 +154,7 @@ class MotionQuestions(ModelQuestions):
             observed[n] = np.asarray(np.isfinite(values[n]).reshape(*plates, -1).all(axis=-1))
         longer = BoundModel(bound.model, {**bound.sizes, motion.loop.set.key: bins}, values, observed, bound.warnings)
         posterior = self.fit(longer)
-        return {n: v for n, v in posterior.draws(count, seed=seed).items() if not n.endswith("'")}
+        return dict(posterior.draws(count, seed=seed))
 
 
 def motion_questions(posterior: Posterior, bound: BoundModel, fit: Any, texts: Any) -> MotionQuestions:

@@ -71,16 +71,15 @@ def given_all(
     records: np.ndarray, means: np.ndarray, correlation: np.ndarray, noise: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The samples of one series, (T, size), given those that there are; how they move with their means, (T, size, T, size); and their
-    covariance for known means, bin by bin, (T, size, size)."""
+    covariance for known means, likewise."""
     there = np.isfinite(records).reshape(-1)
     full = np.kron(correlation, noise)
     weights = np.zeros_like(full)
     weights[:, there] = np.linalg.solve(full[np.ix_(there, there)], full[there]).T
     error = np.nan_to_num(records).reshape(-1) - means.reshape(-1)
     value = means.reshape(-1) + weights[:, there] @ error[there]
-    left = (full - weights @ full).reshape(*records.shape, *records.shape)
-    own = np.stack([left[t, :, t, :] for t in range(len(records))])
-    return value.reshape(records.shape), (np.eye(len(full)) - weights).reshape(*records.shape, *records.shape), own
+    both = *records.shape, *records.shape
+    return value.reshape(records.shape), (np.eye(len(full)) - weights).reshape(both), (full - weights @ full).reshape(both)
 
 
 def first_left_out(block: MotionBlock, outside: Outside, member: Any) -> Mapping[str, np.ndarray]:

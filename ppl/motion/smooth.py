@@ -27,6 +27,7 @@ from ppl.motion.evaluation import inputs_of
 from ppl.motion.jets import derivatives
 from ppl.motion.least_squares import solve, solve_linear
 from ppl.motion.residuals import LOG_2PI
+from ppl.motion.series import over_series
 from ppl.motion.starts import start_of
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
@@ -165,8 +166,17 @@ class Smooth:
     def correlation(self) -> np.ndarray:
         """Of the noise at all bins."""
         bins = np.arange(self.block.bins, dtype=float)
-        found = roughness.autocorrelation(bins[:, None] - bins, self.block.options.smoothness)
-        return found if np.linalg.eigvalsh(found)[0] > NUGGET else found + NUGGET * np.eye(len(found))
+        found, least = roughness.autocorrelation(bins[:, None] - bins, self.block.options.smoothness), NUGGET * np.eye(len(bins))
+        try:
+            np.linalg.cholesky(found - least)  # has one where the smallest eigenvalue is larger
+        except np.linalg.LinAlgError:
+            return found + least
+        return found
+
+    @cached_property
+    def root(self) -> np.ndarray:
+        """Of its inverse: lower, and times the noise at all bins it is white."""
+        return np.linalg.inv(np.linalg.cholesky(self.correlation))
 
     @cached_property
     def records(self) -> dict[str, np.ndarray]:
@@ -178,35 +188,45 @@ class Smooth:
         """Compiled within what asks for it, so that it is traced once however often it is differentiated."""
         return jax.jit(self._whitened)
 
-    def _whitened(self, u: Any, member: Any, records: Any, outside: Outside) -> tuple[Any, Any]:
-        """The whitened errors of a series, and the log of the normaliser of their density."""
+    def _whitened(self, u: Any, member: Any, records: Any, outside: Outside) -> Any:
+        """The whitened errors of a series."""
         means, _ = self.path(u, member, outside)
         _, noises = self.parts(u)
-        root = np.linalg.inv(np.linalg.cholesky(self.correlation))
-        parts, constant = [], jnp.zeros(())
+        parts = []
         for line in (*self.moved, *self.sensors):
-            upper = jnp.linalg.cholesky(self.block.precision(line, outside, member)).T
-            log_root = jnp.log(jnp.diagonal(upper)).sum()
-            if line.role == "sensor" and not np.isfinite(self.records[line.name]).all():
-                white, normaliser = self._present(records[line.name], means[line.name], upper)
+            upper = self._upper(line, member, outside)
+            error = noises[line.statement.variable] if line.role != "sensor" else records[line.name] - means[line.name]
+            if self._lacks(line):
+                error = jnp.where(jnp.isfinite(records[line.name]), error, 0.0).reshape(-1)
+                parts.append(jax.scipy.linalg.solve_triangular(self._lower(records[line.name], upper), error, lower=True))
             else:
-                error = noises[line.statement.variable] if line.role != "sensor" else records[line.name] - means[line.name]
-                white = (root @ error @ upper.T).reshape(-1)
-                normaliser = line.size * float(np.log(np.diag(root)).sum()) + self.block.bins * log_root - 0.5 * white.size * LOG_2PI
-            parts.append(white)
-            constant = constant + normaliser
-        start = start_of(self.block, outside, member)
-        parts.append(start.errors(self._first(u)))
-        return jnp.concatenate(parts), constant + start.log_normaliser
+                parts.append((self.root @ error @ upper.T).reshape(-1))
+        return jnp.concatenate([*parts, start_of(self.block, outside, member).errors(self._first(u))])
 
-    def _present(self, record: Any, mean: Any, upper: Any) -> tuple[Any, Any]:
-        """Of the samples that there are."""
+    def _log_normaliser(self, member: Any, records: Any, outside: Outside) -> Any:
+        """Of the density of the errors of a series."""
+        total = start_of(self.block, outside, member).log_normaliser
+        for line in (*self.moved, *self.sensors):
+            upper, count = self._upper(line, member, outside), self.block.bins * line.size
+            if self._lacks(line):
+                log_root = -jnp.log(jnp.diagonal(self._lower(records[line.name], upper))).sum()
+                count = jnp.isfinite(records[line.name]).sum()
+            else:
+                log_root = line.size * float(np.log(np.diag(self.root)).sum()) + self.block.bins * jnp.log(jnp.diagonal(upper)).sum()
+            total = total + log_root - 0.5 * count * LOG_2PI
+        return total
+
+    def _upper(self, line: Line, member: Any, outside: Outside) -> Any:
+        return jnp.linalg.cholesky(self.block.precision(line, outside, member)).T
+
+    def _lacks(self, line: Line) -> bool:
+        return line.role == "sensor" and not np.isfinite(self.records[line.name]).all()
+
+    def _lower(self, record: Any, upper: Any) -> Any:
+        """The root of the covariance of the samples that there are; 1 at the others."""
         there = jnp.isfinite(record).reshape(-1) * 1.0
         covariance = jnp.kron(self.correlation, jax.scipy.linalg.cho_solve((upper, False), jnp.eye(len(upper))))
-        lower = jnp.linalg.cholesky(covariance * there[:, None] * there + jnp.diag(1.0 - there))
-        error = jnp.where(there == 1.0, jnp.nan_to_num(record).reshape(-1) - mean.reshape(-1), 0.0)
-        constant = -jnp.log(jnp.diagonal(lower)).sum() - 0.5 * there.sum() * LOG_2PI
-        return jax.scipy.linalg.solve_triangular(lower, error, lower=True), constant
+        return jnp.linalg.cholesky(covariance * there[:, None] * there + jnp.diag(1.0 - there))
 
     def _first(self, u: Any) -> Any:
         """The unknowns of the block at the first bin as far as a start speaks of them: states themselves."""
@@ -234,36 +254,26 @@ class Smooth:
         def of_series(member: Any, records: Any) -> States:
             guess, free = self._begun(member, outside)
             search = solve_linear if self.linear else solve
-            found = search(lambda u: self._of_series(u, member, records, outside)[0], guess, free)
+            found = search(lambda u: self._of_series(u, member, records, outside), guess, free)
             lower = jnp.linalg.cholesky(found.curvature)
             covariance = jax.scipy.linalg.cho_solve((lower, True), jnp.eye(self.width)) * free[:, None] * free
-            constant = self._of_series(found.at, member, records, outside)[1]
+            constant = self._log_normaliser(member, records, outside)
             bound = constant - found.cost + 0.5 * free.sum() * LOG_2PI - jnp.log(jnp.diagonal(lower)).sum()
             return States(found.at[None], covariance[None], bound[None], (found.settled & jnp.isfinite(bound))[None])
 
-        return jax.vmap(of_series)(self.block.members, self.records)
+        return over_series(of_series)(self.block.members, self.records)
 
     def errors(self, u: Any, outside: Outside) -> Any:
-        return jax.vmap(lambda v, member, records: self._of_series(v[0], member, records, outside)[0][None])(
+        return over_series(lambda v, member, records: self._of_series(v[0], member, records, outside)[None])(
             u, self.block.members, self.records
         )
 
-    def slopes(self, u: Any, outside: Outside) -> Any:
-        def of_series(v: Any, member: Any, records: Any) -> Any:
-            jacobian = jax.jacfwd(lambda w: self._of_series(w, member, records, outside)[0])(v[0])
-            return (jacobian * self._begun(member, outside)[1])[None]
-
-        return jax.vmap(of_series)(u, self.block.members, self.records)
-
-    def log_curvatures(self, u: Any, outside: Outside) -> Any:
-        slopes = self.slopes(u, outside)
-        free = jax.vmap(lambda member: self._begun(member, outside)[1][None])(self.block.members)
-        pinned = (1.0 - free)[..., None] * jnp.eye(self.width)
-        return jnp.linalg.slogdet(jnp.einsum("stei,stej->stij", slopes, slopes) + pinned)[1]
+    def free(self, outside: Outside) -> Any:
+        """(series, 1, width): 0 where a state is pinned by a value at the start."""
+        return over_series(lambda member: self._begun(member, outside)[1][None])(self.block.members)
 
     def log_normalisers(self, outside: Outside) -> Any:
-        u = jnp.zeros(self.width)
-        return jax.vmap(lambda member, records: self._of_series(u, member, records, outside)[1])(self.block.members, self.records)
+        return over_series(lambda member, records: self._log_normaliser(member, records, outside))(self.block.members, self.records)
 
     def by_line(self, values: Any) -> Any:
         told = [*self.moved, *self.sensors]
@@ -277,14 +287,17 @@ class Smooth:
         by_line = {x.name: whole * x.size for x in self.moved} | {n: np.isfinite(record).sum() for n, record in self.records.items()}
         return np.asarray([by_line.get(x.name, 0) for x in self.block.lines], float)
 
-    def told(self, u: Any, outside: Outside) -> tuple[Any, Any]:
-        """The unknowns of the block at each bin, (series, T, …), and their slopes in those of this scheme, (series, T, …, width)."""
+    def told(self, u: Any, outside: Outside) -> Any:
+        """The unknowns of the block at each bin, (series, T, …)."""
+        return over_series(lambda v, member: self.path(v[0], member, outside)[1])(u, self.block.members)
 
-        def of_series(v: Any, member: Any) -> tuple[Any, Any]:
-            function = lambda w: self.path(w, member, outside)[1]  # noqa: E731
-            return function(v[0]), jax.jacfwd(function)(v[0])
+    def told_slopes(self, u: Any, outside: Outside) -> Any:
+        """Of those in the unknowns of this scheme, (series, T, …, width)."""
 
-        return jax.vmap(of_series)(u, self.block.members)
+        def of_series(v: Any, member: Any) -> Any:
+            return jax.jacfwd(lambda w: self.path(w, member, outside)[1])(v[0])
+
+        return over_series(of_series)(u, self.block.members)
 
 
 def is_linear(block: MotionBlock, outside: Outside) -> bool:

@@ -16,6 +16,16 @@ class Axis:
     members: tuple[str, ...] | None = None
     low: int = 0
 
+    @property
+    def set(self) -> str:
+        """The name of the set, of which an axis `T+1` has one place more."""
+        return self.name.partition("+")[0]
+
+    @property
+    def extra(self) -> int:
+        """How many places it has beyond its set."""
+        return int(self.name.partition("+")[2] or 0)
+
     def coordinates(self, length: int) -> np.ndarray:
         """The label of each place along the axis."""
         if self.members is not None and len(self.members) == length:

@@ -13,6 +13,7 @@ from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 
 if TYPE_CHECKING:
     from ppl.results.posterior import Posterior
+    from ppl.results.questions import Questions
 
 MOST_ENTRIES = 12  # densities in one picture
 BANDS = (0.025, 0.25, 0.5, 0.75, 0.975)
@@ -79,9 +80,10 @@ def _density(ax: Any, draws: np.ndarray, *, discrete: bool, label: str, **style:
     ax.plot(grid, gaussian_kde(draws)(grid), label=label, **style)
 
 
-def _label(posterior: Posterior, name: str, place: tuple[int, ...]) -> str:
+def _label(posterior: Posterior, name: str, place: tuple[Any, ...]) -> str:
+    """An ellipsis stands for all members of an axis."""
     axes = () if posterior.questions is None else posterior.questions.axes(name)
-    words = [str(axes[k].label(i) if k < len(axes) else i) for k, i in enumerate(place)]
+    words = [":" if i is ... else str(axes[k].label(i) if k < len(axes) else i) for k, i in enumerate(place)]
     return f"{name}[{', '.join(words)}]" if words else name
 
 
@@ -118,34 +120,101 @@ def _elbo(posterior: Posterior, name: str | None, *, ax: Any = None) -> Any:
 
 # ------------------------------------------------------------------ predictions
 def _forecast(
-    posterior: Posterior, name: str | None, *, ax: Any = None, steps: int = 0, observed: str | None = None, draws: int = 1000, seed: int = 0
+    posterior: Posterior,
+    name: str | None,
+    *,
+    ax: Any = None,
+    steps: int = 0,
+    observed: str | None = None,
+    along: str | None = None,
+    draws: int = 1000,
+    seed: int = 0,
 ) -> Any:
-    """A variable along its axis with bands of 50 % and 95 %, `steps` beyond the data, and what was observed as points."""
+    """A variable along its time with bands of 50 % and 95 %, `steps` beyond the data, and what was observed as points.
+
+    Each entry of a vector, and each member of other plates, has axes of its own, which come back as an array; in a given `ax` it is a line.
+    `along` names the axis where it is not time."""
     questions = posterior.asked("plot")
-    seen = questions.observed()
-    name = name if name is not None else next((n for n in posterior.names if len(questions.axes(n)) == 1), next(iter(seen), ""))
-    if len(questions.axes(name)) != 1:
-        text = f"a forecast is drawn along one axis, and `{name}` has {len(questions.axes(name))}"
-        raise AimError([Diagnostic("AIM0810", text, None, "name a variable with one axis")])
-    axis = questions.axes(name)[0]
-    if steps or name not in posterior:
-        length = len(seen[name] if name not in posterior else posterior[name].mean)
-        longer: dict[str, Any] = {axis.name: length + steps} if steps else {}
-        paths = np.asarray(posterior.predict(name, draws=draws, seed=seed, **longer), float)
-        quantiles = np.quantile(paths, BANDS, axis=0)
-    else:
-        quantiles = posterior[name].quantile(np.array(BANDS))
-    ax, along = _canvas(ax, figsize=(8, 3.5)), np.arange(quantiles.shape[1]) + axis.low
-    ax.fill_between(along, quantiles[0], quantiles[4], alpha=0.2, color="C0", linewidth=0, label="95 %")
-    ax.fill_between(along, quantiles[1], quantiles[3], alpha=0.35, color="C0", linewidth=0, label="50 %")
-    ax.plot(along, quantiles[2], color="C0", label=name)
-    alike = [n for n in seen if questions.axes(n) == (axis,)]
-    points = observed if observed is not None else name if name in alike else next(iter(alike), None)
-    if points is not None:
-        ax.plot(np.arange(len(seen[points])) + axis.low, seen[points], ".", color="black", label=f"{points}, observed")
-    ax.set_xlabel(axis.name)
-    ax.legend(fontsize="small")
-    return ax
+    name = (
+        name
+        if name is not None
+        else next((n for n in posterior.names if questions.time(n) is not None), next(iter(questions.observed()), ""))
+    )
+    place = _time_of(questions, name, along)
+    axis = questions.axes(name)[place]
+    bands = np.moveaxis(_bands(posterior, name, place, steps, draws, seed), place + 1, 1)
+    points = _points(questions, name, place, observed, bands.shape[2:])
+    entries = list(np.ndindex(bands.shape[2:]))[:MOST_ENTRIES]
+    together = ax is not None and len(entries) > 1
+    panels = [ax] * len(entries) if ax is not None else _panels(len(entries))
+    for count, (entry, panel) in enumerate(zip(entries, panels, strict=True)):
+        color = f"C{count % 10}" if together else "C0"
+        label = _label(posterior, name, (*entry[:place], ..., *entry[place:])) if entry else name
+        _banded(panel, bands[:, :, *entry], axis.low, color, label, first=not (together and count))
+        for told, values in points.items():
+            shown = values[:, *entry] if values.ndim > 1 else values
+            style = {"color": color if together else "black", "label": "_" if together and count else told}
+            panel.plot(np.arange(len(shown)) + axis.low, shown, ".", **style)
+        panel.legend(fontsize="small")
+    panels[-1].set_xlabel(axis.name)
+    return panels[0] if len(entries) == 1 or together else np.array(panels)
+
+
+def _panels(count: int) -> list[Any]:
+    """One above the other, with one time."""
+    size = (8, 3.5) if count == 1 else (8, 2 * count)
+    found = needs("matplotlib.pyplot", "plots").subplots(count, 1, squeeze=False, sharex=True, layout="constrained", figsize=size)
+    return list(found[1][:, 0])
+
+
+def _time_of(questions: Questions, name: str, along: str | None) -> int:
+    """The axis that a forecast is drawn along. Raises AimError where there is none, or nothing says which."""
+    axes = questions.axes(name)
+    named = [k for k, axis in enumerate(axes) if along in (axis.name, axis.set)]
+    place = named[0] if named else None if along is not None else questions.time(name)
+    if place is None:
+        names = [axis.name for axis in axes]
+        text = f"a forecast is drawn along one axis, and `{name}` has {', '.join(names) if names else 'none'}"
+        hint = f"name it: along = {names[0]!r}" if names else "name a variable with an axis"
+        raise AimError([Diagnostic("AIM0810", text, None, hint)])
+    return place
+
+
+def _bands(posterior: Posterior, name: str, place: int, steps: int, draws: int, seed: int) -> np.ndarray:
+    """The quantiles first, then the axes of the variable."""
+    if not steps and name in posterior:
+        return np.asarray(posterior[name].quantile(np.array(BANDS)))
+    questions = posterior.asked("plot")
+    axis = questions.axes(name)[place]
+    length = np.shape(questions.observed()[name] if name not in posterior else posterior[name].mean)[place]
+    longer: dict[str, Any] = {axis.set: length - axis.extra + steps} if steps else {}
+    return np.quantile(np.asarray(posterior.predict(name, draws=draws, seed=seed, **longer), float), BANDS, axis=0)
+
+
+def _points(questions: Questions, name: str, place: int, observed: str | None, entries: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """What was observed along the same axis, by its label, time first: of one name, or the variable itself or the first that is like it."""
+    seen, axis = questions.observed(), questions.axes(name)[place]
+    found = {}
+    for other, values in seen.items():
+        at = next((k for k, one in enumerate(questions.axes(other)) if one == axis), None)
+        if at is not None:
+            found[other] = np.moveaxis(values, at, 0)
+    alike = [n for n, values in found.items() if values.shape[1:] == entries]
+    if observed is not None and observed not in found:
+        text = f"`{observed}` was not observed along {axis.name}, so that it has no points there"
+        raise AimError([Diagnostic("AIM0810", text, None, did_you_mean(observed, found))])
+    chosen = observed if observed is not None else name if name in alike else next(iter(alike), None)
+    if chosen is None or found[chosen].shape[1:] not in ((), entries):
+        return {}
+    return {f"{chosen}, observed": found[chosen]}
+
+
+def _banded(ax: Any, bands: np.ndarray, low: int, color: str, label: str, *, first: bool) -> None:
+    """One entry: (quantiles, time). The legend tells of bands once."""
+    along = np.arange(bands.shape[1]) + low
+    for outer, alpha, told in ((0, 0.2, "95 %"), (1, 0.35, "50 %")):
+        ax.fill_between(along, bands[outer], bands[-1 - outer], alpha=alpha, color=color, linewidth=0, label=told if first else "_")
+    ax.plot(along, bands[2], color=color, label=label)
 
 
 def _predictive(posterior: Posterior, name: str | None, *, ax: Any = None, draws: int = 50, seed: int = 0) -> Any:

@@ -53,6 +53,10 @@ class Questions(Protocol):
         """The axes of a variable."""
         ...
 
+    def time(self, name: str) -> int | None:
+        """The axis along which a variable goes on: that of a recursion or a generalized block, or the only one that has a set."""
+        ...
+
     def observed(self) -> dict[str, np.ndarray]:
         """What was observed, by name: NaN where an entry is missing, members by their ordinals."""
         ...

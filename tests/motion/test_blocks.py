@@ -79,6 +79,10 @@ def test_a_missing_sample_is_told_by_the_noise_around_it(record: dict[str, np.nd
     assert 0.0 < belief.sd[0, 12] < 1 / 8 + 2 * found["x"].sd[0, 12]
     assert abs(belief.mean[0, 12] - record["y"][0, 0, 12]) < 4 * belief.sd[0, 12]
     assert np.isfinite(found.elbo) and found["x"].sd[0, 12] > found["x"].sd[0, 20]
+    drawn = found.draws(4000)["y"][:, 0]
+    assert np.array_equal(drawn[0, :12], y[0, :12])
+    assert drawn[:, 12].mean() == pytest.approx(belief.mean[0, 12], abs=5 * belief.sd[0, 12] / np.sqrt(4000))
+    assert drawn[:, 12].std() == pytest.approx(belief.sd[0, 12], rel=0.06)
 
 
 def test_a_prediction_is_taylors_with_an_error_that_grows(posterior: ppl.Posterior) -> None:
@@ -176,6 +180,7 @@ def test_a_path_needs_no_samples_around_a_bin_and_none_at_all() -> None:
         (DRIFT, {"p": -1}, "AIM0618", r"`precision` is -1 for x\[0\]"),
         (DRIFT, {"y": [1.0, np.inf]}, "AIM0615", r"y\[1\] is infinite"),
         (DRIFT, {"y": []}, "AIM0710", "give a longer record"),
+        (DRIFT, {"y": np.zeros(5000)}, "AIM0713", "fit at most 3999 bins at a time"),
         (DRIFT.replace("x' ", "x'' "), {}, "AIM0711", "`x''` is named here, and `order` is 1"),
         (DRIFT.replace("smooth", "mode"), {"y": [np.nan] * 4}, "AIM0712", "no sample that the block senses"),
     ],

@@ -58,6 +58,41 @@ def test_a_prediction_goes_on_with_the_model() -> None:
     assert ahead["x"][:, -1].var() == pytest.approx(variance, rel=0.1)
 
 
+LEVEL = """
+model level:
+    m ~ Normal(0, sd = 2)
+    generalized t in T (order = 1, smoothness = 0.8, scheme = smooth):
+        state v: real
+        v ~ Normal(m, precision = 4)
+        gap = v - m
+        y ~ Normal(v, precision = 16)
+"""
+
+
+def test_missing_samples_are_drawn_together_as_one_gaussian_has_them() -> None:
+    """Also what the unknown level of all of them adds, and beyond the record."""
+    there = np.ones(12, bool)
+    there[[4, 5, 9, 10, 11]] = False
+    y = np.where(there[:10], RECORD[:10], np.nan)
+    rough = correlation(12, 0.8)
+    whole = 4 * np.ones((12, 12)) + rough * (1 / 4 + 1 / 16)
+    gain = np.linalg.solve(whole[np.ix_(there, there)], whole[there]).T
+    mean, covariance = gain @ RECORD[:12][there], whole - gain @ whole[there]
+    posterior = ppl.parse(LEVEL).fit(y=y)
+    belief = posterior["y"]
+    inner = belief.mean, belief.var, posterior.draws(40_000)["y"]
+    assert inner[0] == pytest.approx(mean[:10], abs=1e-6) and inner[1] == pytest.approx(np.diagonal(covariance)[:10], abs=1e-6)
+    assert inner[2].mean(axis=0) == pytest.approx(mean[:10], abs=0.02)
+    assert np.cov(inner[2].T) == pytest.approx(covariance[:10, :10], abs=0.02)
+    assert np.array_equal(inner[2][0, :4], y[:4])
+    known = np.linalg.solve(whole[np.ix_(there, there)], rough[np.ix_(there, np.arange(10))] / 4)
+    gap = rough[:10, :10] / 4 - rough[:10, there] / 4 @ known
+    assert posterior["gap"].var == pytest.approx(np.diagonal(gap), abs=1e-6)
+    ahead = posterior.predict("y", T=12, draws=40_000)
+    assert ahead.mean(axis=0) == pytest.approx(mean, abs=0.02)
+    assert np.cov(ahead.T) == pytest.approx(covariance, abs=0.03)
+
+
 SMOOTH = """
 model drift:
     generalized t in T (dt = 0.2, order = 3, smoothness = 0.6, scheme = smooth):
