@@ -38,7 +38,7 @@ MOST_INTEGRATED = 100_000  # numbers of data, of which the rest is fitted at eve
 ENGINES = ("exact", "vmp", "gibbs")
 BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
 JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
-WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}  # what other engines can serve
+WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724", "AIM0727"}  # what other engines can serve
 ENDS = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit": (0.0, 1.0)}
 
 Settle = Callable[[BoundModel], BoundModel]
@@ -122,8 +122,9 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, ke
     latents = {n: widened(_latent(bound, n, mask, n in structured)) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
-    taking_part = [s for s in random_statements(model) if s.variable in latents or (s.variable in bound.values and s.variable in needed)]
-    for statement in taking_part:
+    told = (s for s in random_statements(model) if s.variable in latents or (s.variable in bound.values and s.variable in needed))
+    taking_part, densities = [*told], [s for s in random_statements(model) if s.variable in definitions]
+    for statement in (*taking_part, *densities):
         try:
             factors += lower_statement(statement, bound, latents, definitions)
         except AimError as error:
@@ -220,12 +221,15 @@ def _node_plan(bound: BoundModel, settle: Settle) -> Plan | None:
         ends = _ends(bound, name)
         if bound.shape(bound.model.variables[name]) or ends is None:
             continue
-        try:
-            inner = _settled_plan(bound, {name: np.asarray(_between(*ends))}, settle)
-        except AimError:
-            continue
-        if inner.exact:
-            return replace(inner, bound=bound, branches=(name,), integrated=ends)
+        for value in _between(*ends):
+            try:
+                with np.errstate(all="ignore"):
+                    inner = _settled_plan(bound, {name: np.asarray(value)}, settle)
+            except AimError:  # perhaps at this value only
+                continue
+            if inner.exact:
+                return replace(inner, bound=bound, branches=(name,), integrated=ends)
+            break
     return None
 
 
@@ -243,11 +247,13 @@ def _ends(bound: BoundModel, name: str) -> tuple[float, float] | None:
     return ENDS.get(DISTRIBUTIONS[call.name].support)
 
 
-def _between(low: float, high: float) -> float:
-    """A number between two."""
-    if math.isinf(low) or math.isinf(high):
-        return low + 0.5 if math.isfinite(low) else high - 0.5 if math.isfinite(high) else 0.5
-    return (low + high) / 2
+def _between(low: float, high: float) -> tuple[float, ...]:
+    """Numbers between two."""
+    if math.isfinite(low) and math.isfinite(high):
+        return tuple(low + share * (high - low) for share in (0.5, 0.1, 0.9))
+    if math.isinf(low) and math.isinf(high):
+        return (0.5, -0.5, 5.0, -5.0)
+    return tuple(low + d if math.isfinite(low) else high - d for d in (0.5, 0.05, 5.0, 0.005, 50.0))
 
 
 def _first_state(bound: BoundModel, name: str) -> np.ndarray:

@@ -16,6 +16,7 @@ from ppl.semantics import typed
 from ppl.semantics.typed import Axis, DistributionCall, IndexSet, RandomStatement, TypedExpression, ValueType, Variable
 
 HIDDEN = "·"
+SEEN = f"{HIDDEN}seen"  # after the name of a variable that is computed, in the place of a random one: its distribution's own
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ def _half_student_t(site: Site) -> Rewritten | None:
 def _in_units(site: Site, df: TypedExpression) -> Rewritten | None:
     """x = scale √df u, where u has the density ∝ (1 + u²)^(-(df + 1) / 2)."""
     several = sum(s.variable == site.variable.name for s in site.bound.model.statements) > 1
-    if not site.known(df) or several or site.variable.name in site.bound.values:
+    if not site.known(df) or several or site.variable.name in site.bound.values or site.variable.role != "random":
         return None
     unit, entry = site.hidden("unit")
     root = site.apply("sqrt", df)

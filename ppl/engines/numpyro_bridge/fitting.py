@@ -20,6 +20,7 @@ from ppl.engines.numpyro_bridge.networks import told_networks
 from ppl.engines.numpyro_bridge.options import Options, options_of
 from ppl.engines.numpyro_bridge.report import DrawsReporter
 from ppl.engines.numpyro_bridge.states import run_states
+from ppl.engines.numpyro_bridge.surface import run_surface
 from ppl.engines.precision import with_precision
 from ppl.engines.routing import BridgePlan
 from ppl.graph.bound import BoundModel
@@ -124,6 +125,8 @@ def _joint(bound: BoundModel, engine: str) -> tuple[LogJoint, tuple[str, ...]]:
 
 
 def _outcome(joint: LogJoint, engine: str, options: Options, seed: int, approximation: Approximation | None) -> Outcome:
+    if joint.bound.equalities:
+        return _sampled(joint, run_surface(joint, options, seed))
     if joint.size == 0 and not joint.weights:
         return _summed(joint, options)
     if engine == "nuts":

@@ -24,6 +24,7 @@ from ppl.engines.numpyro_bridge.structure import Structure, structure_of
 from ppl.engines.numpyro_bridge.terms import Term, potential_term, statement_term
 from ppl.engines.numpyro_bridge.tracing import TracingEvaluator
 from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import sizes_of
 from ppl.graph.networks import weight_count
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -145,6 +146,17 @@ class LogJoint:
         summed = log_partition([t for t in terms if t.states], self.structure, {})
         other = self.beside(values) if self.beside is not None else 0.0
         return plain + weights_prior(self.bound, networks) + other + self.times * summed
+
+    def equalities(self, u: Any) -> Any:
+        """What is 0 where the equalities beside the statements hold."""
+        values, networks, _ = self.constrain(u)
+        found = []
+        for one in self.bound.equalities:
+            evaluator = self.evaluator(values, networks)
+            loops = evaluator.loops_of(one)
+            sizes = sizes_of(loops)
+            found.append(jnp.ravel(jnp.asarray(evaluator.number(one.value, loops).arranged(tuple(sizes), sizes))))
+        return jnp.concatenate(found)
 
     def _count(self, statement: typed.TypedStatement | typed.Potential) -> float:
         """How often a statement counts."""

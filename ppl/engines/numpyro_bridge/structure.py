@@ -77,7 +77,7 @@ def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, 
     counts without an end are summed over."""
     statements, definitions = split(bound.model)
     needed = _needed(bound, statements, definitions, whole)
-    latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
+    latent = {n: mask for n in needed if n not in definitions and (mask := _latent(bound, n, needed[n])).any()}
     apart = [n for n in latent if must_be_separated(s for s in statements if s.variable == n)]
     if apart:
         return structure_of(separated(bound, apart), counts, whole=whole, drawn=drawn)
@@ -132,7 +132,9 @@ def _needed(
     variables = bound.model.variables
     kept = {s.variable: np.ones(bound.shape(variables[s.variable])[: variables[s.variable].plates], bool) for s in statements if whole}
     found = needed_entries(bound, statements, definitions, kept)
-    return {n: mask | bound.observed[n] if n in bound.observed else mask for n, mask in found.items()}
+    computed = {s.variable for s in statements} & set(definitions)
+    whole_ones = {n: np.ones(bound.shape(variables[n])[: variables[n].plates], bool) for n in computed}
+    return {n: mask | bound.observed[n] if n in bound.observed else mask for n, mask in found.items()} | whole_ones
 
 
 def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> np.ndarray:
