@@ -20,7 +20,7 @@ from ppl.engines.numpyro_bridge.discrete import log_partition, marginals, sample
 from ppl.engines.numpyro_bridge.networks import bayesian_weights, weights_prior
 from ppl.engines.numpyro_bridge.sites import Site, site_of
 from ppl.engines.numpyro_bridge.standardised import location_and_scale, may_be_standardised
-from ppl.engines.numpyro_bridge.structure import Structure, structure_of
+from ppl.engines.numpyro_bridge.structure import Drawn, Structure, structure_of
 from ppl.engines.numpyro_bridge.terms import Term, potential_term, statement_term
 from ppl.engines.numpyro_bridge.tracing import TracingEvaluator
 from ppl.graph.bound import BoundModel
@@ -183,10 +183,9 @@ def log_joint_of(
     standardise: bool = True,
     counts: Mapping[str, int] | None = None,
     beside: Beside | None = None,
-    drawn: bool = False,
+    drawn: Drawn = "nothing",
 ) -> LogJoint:
-    """The log joint; `counts` says how many values of a count without an end are summed over; with `drawn`, other discrete variables are
-    not: their states are coordinates."""
+    """The log joint; `counts` says how many values of a count without an end are looked at. States that are `drawn` are coordinates."""
     structure = structure_of(bound, counts, whole=beside is not None, drawn=drawn)
     bound = structure.bound  # which may have been taken apart
     if beside is not None and structure.enumerated:
