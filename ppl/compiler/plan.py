@@ -20,6 +20,7 @@ from ppl.compiler.numeric_latents import narrowed, widened
 from ppl.compiler.pairing import paired
 from ppl.compiler.potentials import evidence_factors, lower_potential
 from ppl.compiler.rewrites import left_over, rewritten
+from ppl.compiler.separated import separated
 from ppl.compiler.spot_checks import spot_check
 from ppl.compiler.steps import smooth_variables
 from ppl.factors.registry import factor
@@ -88,8 +89,27 @@ def compile_plan(
     asked = engine or (approximation.engine if approximation else None)
     check_engine(asked)
     source, (bound, reasons) = bound, rewritten(bound)
-    plan = _chosen_plan(bound, approximation, asked, settle)
-    return replace(plan, source=source, rewrites=reasons)
+    plan = _apart_plan(bound, approximation, asked, settle) or _chosen_plan(bound, approximation, asked, settle)
+    return replace(plan, source=source, rewrites=(*plan.rewrites, *reasons))
+
+
+def _apart_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan | None:
+    """The plan in which latent variables of which a `match` chooses the distribution are computed from one for each arm. None where there
+    are none, or where it is no exact one and nobody asks for messages."""
+    choices = (s.variable for s in random_statements(bound.model) if isinstance(s.distribution, typed.DistributionChoice))
+    names = tuple(dict.fromkeys(n for n in choices if n not in bound.values))
+    if not names:
+        return None
+    apart, reasons = rewritten(separated(bound, names))
+    try:
+        plan = _chosen_plan(apart, approximation, asked, settle)
+        states = max((states_of(n, apart) for n in plan.branches), default=0) if plan.integrated is None else 0
+        if not all(conditioned(plan, {n: _one_state(apart, n, k) for n in plan.branches}, settle).exact for k in range(1, states)):
+            return None  # exact in its first arm, and not in another
+    except AimError:
+        return None
+    told = tuple(f"`{n}` is one of as many hidden variables as its `match` has distributions" for n in names)
+    return replace(plan, rewrites=(*told, *reasons)) if plan.exact or asked is not None else None
 
 
 def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan:
@@ -203,7 +223,7 @@ def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
         if not chosen or sum(counts[n] for n in chosen) > most:
             continue
         try:
-            inner = _joint_plan(_with_states(bound, {n: _first_state(bound, n) for n in chosen}), None)
+            inner = _joint_plan(_with_states(bound, {n: _one_state(bound, n, 0) for n in chosen}), None)
         except AimError:
             continue
         if inner.exact:
@@ -256,10 +276,11 @@ def _between(low: float, high: float) -> tuple[float, ...]:
     return tuple(low + d if math.isfinite(low) else high - d for d in (0.5, 0.05, 5.0, 0.005, 50.0))
 
 
-def _first_state(bound: BoundModel, name: str) -> np.ndarray:
+def _one_state(bound: BoundModel, name: str, state: int) -> np.ndarray:
+    """All that is not given of a variable in one state, or its last."""
     variable = bound.model.variables[name]
     kind = np.int64 if variable.type.kind == "member" else np.float64
-    values = np.zeros(bound.shape(variable), kind)
+    values = np.full(bound.shape(variable), min(state, states_of(name, bound) - 1), kind)
     return np.where(bound.observed[name], bound.values[name], values).astype(kind) if name in bound.values else values
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.needed import needed_entries
-from ppl.engines.numpyro_bridge.separated import must_be_separated, separated
+from ppl.compiler.separated import must_be_separated, separated
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
