@@ -341,7 +341,7 @@ def drawn_afterwards(bound: BoundModel) -> frozenset[str]:
         return frozenset()
     definitions = deterministic_definitions(bound.model)
     needed = needed_entries(bound, statements, definitions)
-    leaves = [s for s in statements if s.variable not in bound.values and not needed[s.variable].any()]
+    leaves = [s for s in statements if s.variable in needed and s.variable not in bound.values and not needed[s.variable].any()]
     found = {*bound.settled, *(s.variable for s in leaves if not has_factor(s))}
     while more := {s.variable for s in leaves if reached(s, definitions) & found} - found:
         found |= more

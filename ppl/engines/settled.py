@@ -39,7 +39,7 @@ def settled(bound: BoundModel, *, rewritable: bool = False) -> tuple[BoundModel,
             continue
         number = typed.Constant(known_log_density(statement, bound, definitions), span=statement.span, type=typed.ValueType())
         potentials.append(typed.Potential((), number, span=statement.span))
-        if not bound.observed[statement.variable].all():
+        if not np.all(bound.observed.get(statement.variable, True)):
             statements.append(statement)
             in_part.add(statement.variable)
         reasons.append(f"`{statement.variable}` and all that it depends on are known: its density is a number")
