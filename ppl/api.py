@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ppl.engines.checks import TestResult
     from ppl.results.comparison import Comparison
     from ppl.results.posterior import Posterior
+    from ppl.results.storage import Stored
 
 
 def load(path: str | Path, name: str | None = None) -> Model:
@@ -176,12 +177,27 @@ def _opened(typed: TypedModel, folder: Path | None) -> Model:
 
 def open_posterior(path: str | Path) -> Posterior:
     """The posterior that `posterior.save(path)` wrote, with its model: it answers what it did. Raises `AimError` where it cannot be."""
+    from ppl.results.storage import read
+
+    return _answering_again(read(Path(path)))
+
+
+def unpickled(data: bytes) -> Posterior:
+    """The posterior that was pickled, with its model."""
+    from ppl.results.storage import unpacked
+
+    return _answering_again(unpacked(data))
+
+
+Model.opener = unpickled
+
+
+def _answering_again(stored: Stored) -> Posterior:
     from ppl.graph.bound import BoundModel
-    from ppl.results.storage import read, restored
+    from ppl.results.storage import restored
     from ppl.semantics.interventions import intervene
     from ppl.semantics.stored import restored as rewritten
 
-    stored = read(Path(path))
     record, texts = stored.record, stored.record["texts"]
     source = SourceText(record["source"], texts[""])
     file = check_source(source, None, lambda module: SourceText(f"{module}.aim", texts[module]) if module in texts else None)

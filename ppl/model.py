@@ -9,10 +9,11 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from ppl.semantics.typed import Approximation, TypedModel
 from ppl.source import html
+from ppl.source.counts import checked_count
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.syntax.modules import texts_of
 
@@ -41,6 +42,8 @@ class Asked:
 @dataclass(frozen=True)
 class Model:
     """A generative model. Any of its random variables may be observed: what is given to `fit` is, the rest is inferred."""
+
+    opener: ClassVar[Callable[[bytes], Posterior] | None] = None  # what brings a pickled posterior back: the façade's, which reads texts
 
     typed: TypedModel
     folder: Path | None = None
@@ -166,7 +169,7 @@ class Model:
         """The posterior, able to answer what needs its model: also what a fit of other data, or of a rewritten model, would be."""
         from ppl.engines.cells import of_cells
 
-        return replace(of_cells(posterior, bound), questions=self._questions(posterior, bound, asked, **known))
+        return replace(of_cells(posterior, bound), questions=self._questions(posterior, bound, asked, **known), opener=type(self).opener)
 
     def _questions(self, posterior: Posterior, bound: BoundModel, asked: Asked, **known: Any) -> Questions:
         """What answers for the posterior; `known` is what a fit, or a file, tells it beside."""
@@ -248,6 +251,7 @@ class Model:
 
     def sample(self, n: int, /, *, seed: int = 0, datasets: Sequence[Dataset] = (), **values: Any) -> dict[str, np.ndarray]:
         """Prior draws of every random and deterministic variable, `n` first."""
+        checked_count(n, "n")
         bound = self.bind(datasets=datasets, **values)
         if bound.model.motion is not None:
             from ppl.motion.simulation import simulated

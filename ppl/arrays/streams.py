@@ -24,6 +24,8 @@ PURPOSES = (
     "inside",
     "batches",
     "motion",
+    "surface",
+    "points",
 )
 
 

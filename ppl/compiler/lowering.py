@@ -364,7 +364,7 @@ def _child(name: str, target: tuple[Plated, ...], evaluator: LatentEvaluator, bo
             return None
         return evaluator.reference(name, target, None)
     if name not in bound.values:
-        return None
+        return evaluator.reference(name, target, None) if name in evaluator.definitions else None
     seen = index_value(known(bound.observed[name]), target)
     if seen.data.all():
         return index_value(known(bound.values[name]), target)

@@ -29,12 +29,16 @@ def needed_entries(
     definitions: Definitions,
     kept: Mapping[str, np.ndarray] | None = None,
 ) -> dict[str, np.ndarray]:
-    """For each random variable which entries (of its plates) are needed: a mask, observed ones among them. `kept` ones are."""
+    """For each random variable which entries (of its plates) are needed: a mask, observed ones among them. `kept` ones are.
+
+    A statement of what is computed is its density there: what is behind it is needed."""
     model = bound.model
     names = list(dict.fromkeys(s.variable for s in statements))
     shapes = {n: bound.shape(model.variables[n])[: model.variables[n].plates] for n in names}
     needed = {n: np.zeros(shapes[n], bool) for n in names}
     settled = {n: np.asarray(bound.observed[n]).copy() if n in bound.observed else np.zeros(shapes[n], bool) for n in names}
+    for name in set(names) & set(definitions):
+        settled[name][...] = True
     for name, mask in {**given_in_part(bound), **(kept or {})}.items():
         needed[name] |= mask
         settled[name] |= mask
@@ -59,7 +63,7 @@ def needed_entries(
     for name, absent in absent_cells(model, bound.sizes, bound.values).items():
         if name in needed:
             needed[name] &= ~absent
-    return needed
+    return {n: mask for n, mask in needed.items() if n not in definitions}
 
 
 def given_in_part(bound: BoundModel) -> dict[str, np.ndarray]:
@@ -100,7 +104,7 @@ def _reached(name: str, reads: Mapping[str, set[str]]) -> set[str]:
 
 def _potential_marks(bound: BoundModel, definitions: Definitions) -> Iterator[tuple[str, tuple[Any, ...]]]:
     """What stands in a potential is needed."""
-    for potential in bound.model.potentials:
+    for potential in (*bound.model.potentials, *bound.equalities):
         evaluator = Evaluator(bound.sizes, bound.values)
         loops, some = evaluator.loops_of(potential), changing(potential.loops)
         if some:
@@ -127,6 +131,8 @@ def _marks(
         loops = rows
         if any(not index.data.size for index in loops.values()):
             return
+    if statement.variable in definitions:  # what has a density at what it is computed to be
+        yield from _through(statement.variable, bound, definitions)
     for name, indices in statement_uses(statement):
         if name in definitions:
             yield from _through(name, bound, definitions)

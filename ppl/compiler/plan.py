@@ -20,6 +20,7 @@ from ppl.compiler.numeric_latents import narrowed, widened
 from ppl.compiler.pairing import paired
 from ppl.compiler.potentials import evidence_factors, lower_potential
 from ppl.compiler.rewrites import left_over, rewritten
+from ppl.compiler.separated import separated
 from ppl.compiler.spot_checks import spot_check
 from ppl.compiler.steps import smooth_variables
 from ppl.factors.registry import factor
@@ -38,7 +39,7 @@ MOST_INTEGRATED = 100_000  # numbers of data, of which the rest is fitted at eve
 ENGINES = ("exact", "vmp", "gibbs")
 BRIDGED = ("nuts", "svi", "laplace")  # of these another plan is made
 JOINED = "AIM0721"  # a block that only a joint Normal of coordinates can hold
-WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724"}  # what other engines can serve
+WITHOUT_MESSAGE = {"AIM0720", JOINED, "AIM0722", "AIM0724", "AIM0727"}  # what other engines can serve
 ENDS = {"real": (-math.inf, math.inf), "positive": (0.0, math.inf), "unit": (0.0, 1.0)}
 
 Settle = Callable[[BoundModel], BoundModel]
@@ -88,8 +89,27 @@ def compile_plan(
     asked = engine or (approximation.engine if approximation else None)
     check_engine(asked)
     source, (bound, reasons) = bound, rewritten(bound)
-    plan = _chosen_plan(bound, approximation, asked, settle)
-    return replace(plan, source=source, rewrites=reasons)
+    plan = _apart_plan(bound, approximation, asked, settle) or _chosen_plan(bound, approximation, asked, settle)
+    return replace(plan, source=source, rewrites=(*plan.rewrites, *reasons))
+
+
+def _apart_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan | None:
+    """The plan in which latent variables of which a `match` chooses the distribution are computed from one for each arm. None where there
+    are none, or where it is no exact one and nobody asks for messages."""
+    choices = (s.variable for s in random_statements(bound.model) if isinstance(s.distribution, typed.DistributionChoice))
+    names = tuple(dict.fromkeys(n for n in choices if n not in bound.values))
+    if not names:
+        return None
+    apart, reasons = rewritten(separated(bound, names))
+    try:
+        plan = _chosen_plan(apart, approximation, asked, settle)
+        states = max((states_of(n, apart) for n in plan.branches), default=0) if plan.integrated is None else 0
+        if not all(conditioned(plan, {n: _one_state(apart, n, k) for n in plan.branches}, settle).exact for k in range(1, states)):
+            return None  # exact in its first arm, and not in another
+    except AimError:
+        return None
+    told = tuple(f"`{n}` is one of as many hidden variables as its `match` has distributions" for n in names)
+    return replace(plan, rewrites=(*told, *reasons)) if plan.exact or asked is not None else None
 
 
 def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan:
@@ -122,8 +142,9 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, ke
     latents = {n: widened(_latent(bound, n, mask, n in structured)) for n, mask in needed.items() if np.any(mask & ~_observed(bound, n))}
     factors: list[LoweredFactor] = []
     refusals: list[Diagnostic] = []
-    taking_part = [s for s in random_statements(model) if s.variable in latents or (s.variable in bound.values and s.variable in needed)]
-    for statement in taking_part:
+    told = (s for s in random_statements(model) if s.variable in latents or (s.variable in bound.values and s.variable in needed))
+    taking_part, densities = [*told], [s for s in random_statements(model) if s.variable in definitions]
+    for statement in (*taking_part, *densities):
         try:
             factors += lower_statement(statement, bound, latents, definitions)
         except AimError as error:
@@ -202,7 +223,7 @@ def _branch_plan(bound: BoundModel, asked: str | None) -> Plan | None:
         if not chosen or sum(counts[n] for n in chosen) > most:
             continue
         try:
-            inner = _joint_plan(_with_states(bound, {n: _first_state(bound, n) for n in chosen}), None)
+            inner = _joint_plan(_with_states(bound, {n: _one_state(bound, n, 0) for n in chosen}), None)
         except AimError:
             continue
         if inner.exact:
@@ -220,12 +241,15 @@ def _node_plan(bound: BoundModel, settle: Settle) -> Plan | None:
         ends = _ends(bound, name)
         if bound.shape(bound.model.variables[name]) or ends is None:
             continue
-        try:
-            inner = _settled_plan(bound, {name: np.asarray(_between(*ends))}, settle)
-        except AimError:
-            continue
-        if inner.exact:
-            return replace(inner, bound=bound, branches=(name,), integrated=ends)
+        for value in _between(*ends):
+            try:
+                with np.errstate(all="ignore"):
+                    inner = _settled_plan(bound, {name: np.asarray(value)}, settle)
+            except AimError:  # perhaps at this value only
+                continue
+            if inner.exact:
+                return replace(inner, bound=bound, branches=(name,), integrated=ends)
+            break
     return None
 
 
@@ -243,17 +267,20 @@ def _ends(bound: BoundModel, name: str) -> tuple[float, float] | None:
     return ENDS.get(DISTRIBUTIONS[call.name].support)
 
 
-def _between(low: float, high: float) -> float:
-    """A number between two."""
-    if math.isinf(low) or math.isinf(high):
-        return low + 0.5 if math.isfinite(low) else high - 0.5 if math.isfinite(high) else 0.5
-    return (low + high) / 2
+def _between(low: float, high: float) -> tuple[float, ...]:
+    """Numbers between two."""
+    if math.isfinite(low) and math.isfinite(high):
+        return tuple(low + share * (high - low) for share in (0.5, 0.1, 0.9))
+    if math.isinf(low) and math.isinf(high):
+        return (0.5, -0.5, 5.0, -5.0)
+    return tuple(low + d if math.isfinite(low) else high - d for d in (0.5, 0.05, 5.0, 0.005, 50.0))
 
 
-def _first_state(bound: BoundModel, name: str) -> np.ndarray:
+def _one_state(bound: BoundModel, name: str, state: int) -> np.ndarray:
+    """All that is not given of a variable in one state, or its last."""
     variable = bound.model.variables[name]
     kind = np.int64 if variable.type.kind == "member" else np.float64
-    values = np.zeros(bound.shape(variable), kind)
+    values = np.full(bound.shape(variable), min(state, states_of(name, bound) - 1), kind)
     return np.where(bound.observed[name], bound.values[name], values).astype(kind) if name in bound.values else values
 
 
@@ -314,7 +341,7 @@ def drawn_afterwards(bound: BoundModel) -> frozenset[str]:
         return frozenset()
     definitions = deterministic_definitions(bound.model)
     needed = needed_entries(bound, statements, definitions)
-    leaves = [s for s in statements if s.variable not in bound.values and not needed[s.variable].any()]
+    leaves = [s for s in statements if s.variable in needed and s.variable not in bound.values and not needed[s.variable].any()]
     found = {*bound.settled, *(s.variable for s in leaves if not has_factor(s))}
     while more := {s.variable for s in leaves if reached(s, definitions) & found} - found:
         found |= more

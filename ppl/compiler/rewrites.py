@@ -7,15 +7,18 @@ A scale mixture gets its scales as hidden variables, a mixture its index, a scal
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
-from ppl.compiler.parts import applied
+import numpy as np
+
+from ppl.compiler.parts import applied, name_of
 from ppl.graph.bound import BoundModel
 from ppl.graph.references import statement_uses, uses
 from ppl.semantics import typed
 from ppl.semantics.typed import Axis, DistributionCall, IndexSet, RandomStatement, TypedExpression, ValueType, Variable
 
 HIDDEN = "·"
+SEEN = f"{HIDDEN}seen"  # after the name of a variable that is computed, in the place of a random one: its distribution's own
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Rewritten:
     reason: str
     computed: bool = False
     sets: tuple[IndexSet, ...] = ()
+    potentials: tuple[typed.Potential, ...] = ()
+    values: Mapping[str, np.ndarray] = field(default_factory=dict)  # of what is known among the hidden
 
 
 def rewritten(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
@@ -34,6 +39,7 @@ def rewritten(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
     model, reasons = bound.model, []
     statements: list[typed.TypedStatement] = []
     variables, sets, sizes = dict(model.variables), dict(model.sets), dict(bound.sizes)
+    potentials, values = list(model.potentials), dict(bound.values)
     for statement in model.statements:
         made = rewriting(statement, bound)
         if made is None:
@@ -42,14 +48,16 @@ def rewritten(bound: BoundModel) -> tuple[BoundModel, tuple[str, ...]]:
         statements += made.statements
         variables |= {v.name: v for v in made.hidden}
         sets |= {s.key: s for s in made.sets}
+        potentials += made.potentials
+        values |= made.values
         sizes |= {s.key: s.size for s in made.sets if s.size is not None}
         if made.computed:
             variables[statement.variable] = replace(variables[statement.variable], role="deterministic")
         reasons.append(made.reason)
     if not reasons:
         return bound, ()
-    changed = replace(model, variables=variables, sets=sets, statements=tuple(statements))
-    return replace(bound, model=changed, sizes=sizes), tuple(reasons)
+    changed = replace(model, variables=variables, sets=sets, statements=tuple(statements), potentials=tuple(potentials))
+    return replace(bound, model=changed, sizes=sizes, values=values), tuple(reasons)
 
 
 def left_over(statement: RandomStatement) -> bool:
@@ -163,7 +171,7 @@ def _half_student_t(site: Site) -> Rewritten | None:
 def _in_units(site: Site, df: TypedExpression) -> Rewritten | None:
     """x = scale √df u, where u has the density ∝ (1 + u²)^(-(df + 1) / 2)."""
     several = sum(s.variable == site.variable.name for s in site.bound.model.statements) > 1
-    if not site.known(df) or several or site.variable.name in site.bound.values:
+    if not site.known(df) or several or site.variable.name in site.bound.values or site.variable.role != "random":
         return None
     unit, entry = site.hidden("unit")
     root = site.apply("sqrt", df)
@@ -190,16 +198,52 @@ def _uniform(site: Site) -> Rewritten | None:
 
 # ------------------------------------------------------------------ counts, and mixtures
 def _negative_binomial(site: Site) -> Rewritten | None:
-    """g ~ Gamma(c, rate = c / mean), x ~ Poisson(g)."""
+    """g ~ Gamma(c, rate = c / mean), x ~ Poisson(g); or logistic, where the mean is an exponential."""
     concentration = site.argument("concentration")
     if not site.known(concentration):
         return None
+    observed = site.bound.observed.get(site.variable.name)
+    if observed is not None and np.all(observed) and _is_exponential(site, site.argument("mean")):
+        return _logistic_counts(site, concentration)
     rate, entry = site.hidden("rate")
     parts = (
         site.drawn(rate.name, "Gamma", shape=concentration, rate=site.apply("divide", concentration, site.argument("mean"))),
         site.drawn(site.variable.name, "Poisson", rate=entry),
     )
     return Rewritten(parts, (rate,), f"`{site.variable.name} ~ NegativeBinomial` is a Poisson whose rate is a Gamma")
+
+
+def _is_exponential(site: Site, e: TypedExpression) -> bool:
+    """Whether its logarithm is what a Normal may be behind: `exp(…)`, times what is known."""
+    name = name_of(e)
+    definitions = [s for s in site.bound.model.statements if s.variable == name]
+    if name and len(definitions) == 1 and isinstance(definitions[0], typed.DeterministicStatement):
+        return _is_exponential(site, definitions[0].value)
+    if not isinstance(e, typed.Apply):
+        return False
+    if e.function in ("multiply", "divide"):
+        left, right = (site.known(a) or _is_exponential(site, a) for a in e.arguments)
+        return left and right and not site.known(e)
+    return e.function == "exp"
+
+
+def _logistic_counts(site: Site, concentration: TypedExpression) -> Rewritten:
+    """With p / (1 - p) = mean / c the density is C p^x (1 - p)^c: that of a Binomial of x + c trials, times c / (x + c)."""
+    name, span = site.variable.name, site.call.span
+    counts = replace(site.variable, name=f"{name}{HIDDEN}counts", role="parameter")
+    entry: TypedExpression = typed.VariableReference(counts.name, span=span, type=counts.type)
+    if site.statement.indices:
+        entry = typed.Indexed(entry, site.statement.indices, span=span, type=replace(counts.type, axes=()))
+    trials = site.apply("add", entry, concentration)
+    logit = site.apply("subtract", site.apply("log", site.argument("mean")), site.apply("log", concentration))
+    share = site.apply("log", site.apply("divide", concentration, trials))
+    return Rewritten(
+        (site.drawn(name, "Binomial", n=trials, logit=logit),),
+        (counts,),
+        f"`{name} ~ NegativeBinomial` is logistic in the logarithm of its mean: a Binomial of {name} + concentration trials",
+        potentials=(typed.Potential(site.statement.loops, share, span=site.statement.span),),
+        values={counts.name: site.bound.values[name]},
+    )
 
 
 def _mixture(site: Site) -> Rewritten | None:

@@ -28,6 +28,7 @@ FARTHEST = 16  # steps of 2, of the coordinate
 DEPTH = 36.0  # nats below the top
 NEAR = 15.0  # nats below the top, beside which an impossible value is an end
 FINE = 0.5
+FINEST = 1 / 8  # at which something possible is looked for
 FEWEST = 40  # nodes
 MOST = 600  # after which the integrand is taken to jump
 RESOLVED = 8.0  # nats to the neighbours of a top that is seen
@@ -97,7 +98,8 @@ def fit_nodes(plan: Plan, run: Callable[[Plan], Run], seed: int) -> tuple[Nodes,
         if u not in heights:
             value, change = line.value_at(np.asarray(u))
             try:
-                inner = conditioned(plan, {name: value}, settle)
+                with np.errstate(all="ignore"):
+                    inner = conditioned(plan, {name: value}, settle)
             except AimError:  # so far out that a parameter is no number any more, or beyond an end
                 heights[u] = -np.inf
                 return -np.inf
@@ -125,6 +127,9 @@ def integral(height: Callable[[float], float]) -> Rule:
     step, places, former = 2.0, np.arange(-FARTHEST, FARTHEST + 1), np.inf  # places are in units of the step
     while True:
         heights = np.array([height(float(k * step)) for k in places])
+        if not np.isfinite(heights).any() and step > FINEST:  # what is possible may lie between
+            step, places = step / 2, np.arange(2 * places[0], 2 * places[-1] + 1)
+            continue
         beside = np.stack([_shifted(places, heights, by) for by in (-1, 1)])
         sharp = (heights >= beside.max(axis=0)) & (heights > beside.min(axis=0) + RESOLVED)
         inside = heights > heights.max() - DEPTH

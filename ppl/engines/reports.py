@@ -21,7 +21,7 @@ from ppl.compiler.latents import GAUSSIAN, PREDICTED
 from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.plan import Plan, completed, random_statements
 from ppl.compiler.quantities import Gaussian, NotConjugate
-from ppl.compiler.rewrites import HIDDEN
+from ppl.compiler.rewrites import HIDDEN, SEEN
 from ppl.compiler.rows import probabilities
 from ppl.engines.draws import drawn_variable, posterior_evaluator
 from ppl.engines.joint import joint_blocks
@@ -53,7 +53,7 @@ class Reporter:
         """Every variable that is not wholly given, in the order of the model."""
         variables = self.plan.bound.model.variables
         random = {n for n, v in variables.items() if v.role == "random"} - set(self.plan.definitions)
-        derived = {n for n in self.plan.definitions if self.reaches({n}, random)}
+        derived = {n for n in self.plan.definitions if n + SEEN in variables or self.reaches({n}, random)}
         reported = set(self.plan.latents) | set(self.plan.predicted) | derived
         return tuple(n for n in variables if n in reported and HIDDEN not in n)
 

@@ -51,10 +51,13 @@ def route(bound: BoundModel, *, approximation: Approximation | None = None, engi
     asked = engine or (approximation.engine if approximation else None)
     if approximation and asked != approximation.engine:
         approximation = replace(approximation, options={})  # they are those of another engine
-    source, (bound, solutions) = bound, solved(bound)
+    source = bound
     if asked in BRIDGED:
+        bound, solutions = solved(source, surfaces=True)
+        _refuse_surfaces(bound, asked)
         return BridgePlan(bound, asked, approximation, (*solutions, "asked for"), source=source)
     try:
+        bound, solutions = solved(source)
         reduced, known = settled(bound)
         plan = compile_plan(reduced, approximation=approximation, engine=engine, settle=settle)
         return replace(plan, source=source, rewrites=(*solutions, *known, *plan.rewrites))
@@ -62,8 +65,17 @@ def route(bound: BoundModel, *, approximation: Approximation | None = None, engi
         if asked is not None or not {d.code for d in refusal.diagnostics} <= WITHOUT_MESSAGE:
             raise
         joined = any(d.code == JOINED for d in refusal.diagnostics)
+        bound, solutions = solved(source, surfaces=True)
         chosen, why = _fallback(bound, approximation, joined=joined)
+        _refuse_surfaces(bound, chosen)
         return BridgePlan(bound, chosen, approximation, (*solutions, *(_told(d) for d in refusal.diagnostics), why), source=source)
+
+
+def _refuse_surfaces(bound: BoundModel, engine: str) -> None:
+    """Raises AimError where an engine that is not served by equalities would meet them."""
+    if bound.equalities and engine != "nuts":
+        text = f"the engine `{engine}` cannot serve this model: what is latent lies on a surface, where this holds, and no Gaussian does"
+        raise AimError([Diagnostic("AIM0510", text, bound.equalities[0].span, "write `use nuts`, which walks on it")])
 
 
 def _told(diagnostic: Diagnostic) -> str:
@@ -77,6 +89,8 @@ def _fallback(bound: BoundModel, approximation: Approximation | None, *, joined:
 
     structure = structure_of(bound)
     count = sum(int(mask.sum()) for n, mask in structure.latent.items() if n not in structure.enumerated)
+    if bound.equalities:
+        return "nuts", f"so the sampler walks on the surface where the equality holds; {count} latent number{'' if count == 1 else 's'}"
     if bound.model.networks:
         return "svi", "so the bound is climbed by its gradient, by which networks are learnt"
     if approximation and (approximation.forms or approximation.amortised):

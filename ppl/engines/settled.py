@@ -39,7 +39,7 @@ def settled(bound: BoundModel, *, rewritable: bool = False) -> tuple[BoundModel,
             continue
         number = typed.Constant(known_log_density(statement, bound, definitions), span=statement.span, type=typed.ValueType())
         potentials.append(typed.Potential((), number, span=statement.span))
-        if not bound.observed[statement.variable].all():
+        if not np.all(bound.observed.get(statement.variable, True)):
             statements.append(statement)
             in_part.add(statement.variable)
         reasons.append(f"`{statement.variable}` and all that it depends on are known: its density is a number")
@@ -60,7 +60,10 @@ def _is_settled(statement: typed.RandomStatement, bound: BoundModel, definitions
         return False
     if not rewritable and rewriting(statement, bound) is not None:
         return False
-    random = {n for n in reached(statement, definitions) if bound.model.variables[n].role == "random"} - set(definitions)
+    behind = {n for s in (statement, *definitions.get(name, ())) for n in reached(s, definitions)}
+    random = {n for n in behind if bound.model.variables[n].role == "random"} - set(definitions)
+    if name in definitions:
+        return all(n in bound.values and bool(np.all(bound.observed[n])) for n in random)
     known = {name, *random} if name in random or not _ends_there(name, bound) else random
     return name in bound.values and all(n in bound.values and bool(np.all(bound.observed[n])) for n in known)
 
@@ -77,9 +80,13 @@ def known_log_density(statement: typed.RandomStatement, bound: BoundModel, defin
     """The sum over the members that were observed, nats."""
     evaluator = LatentEvaluator(bound, {}, definitions)
     loops = evaluator.loops_of(statement)
-    observed = bound.observed[statement.variable]
+    name = statement.variable
     place = tuple(evaluator.index(i, None, loops) for i in statement.indices)
-    child, told = (index_value(known(v), place) for v in (filled(bound.values[statement.variable], observed), observed))
+    if name in definitions:
+        child, told = evaluator.reference(name, place, statement.span), known(np.asarray(True))
+    else:
+        observed = bound.observed[name]
+        child, told = (index_value(known(v), place) for v in (filled(bound.values[name], observed), observed))
     sizes = {d: n for index in loops.values() for d, n in index.sizes.items()}
     density, given = (v.arranged(tuple(sizes), sizes) for v in (log_density_at(statement, evaluator, loops, child), told))
     return float(np.sum(density, where=given))

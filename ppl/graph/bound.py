@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ppl.semantics.typed import TypedModel, Variable
+from ppl.semantics.typed import Potential, TypedModel, Variable
 from ppl.source.diagnostics import Diagnostic
 
 
@@ -15,7 +15,8 @@ class BoundModel:
     """`values` holds parameters, inputs and observed variables, shaped by their axes: numbers as float64, members as ordinals
     (int64). A random variable is in `values` where any entry of it was given; `observed[name]` then says which entries were
     (one bool for each plate entry: a vector value counts as one, and as not given where a number of it is NaN). The observed entries
-    of a `settled` variable are counted by a number among the potentials."""
+    of a `settled` variable are counted by a number among the potentials. `equalities` are conditions beside the statements: values that
+    are 0, for each member of their loops."""
 
     model: TypedModel
     sizes: dict[str, int]  # by the key of the set
@@ -23,6 +24,7 @@ class BoundModel:
     observed: dict[str, np.ndarray] = field(repr=False)
     warnings: tuple[Diagnostic, ...] = ()
     settled: frozenset[str] = frozenset()
+    equalities: tuple[Potential, ...] = ()
 
     def length(self, axis) -> int:
         """The number of members along an axis of a variable."""

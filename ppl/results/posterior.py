@@ -20,6 +20,7 @@ from ppl.results.pareto import GOOD, Tail
 from ppl.results.questions import Front, NewData, Pointwise, Questions, after
 from ppl.results.summary import Table, summarise
 from ppl.source import html
+from ppl.source.counts import checked_count
 from ppl.source.diagnostics import AimError, Diagnostic
 
 if TYPE_CHECKING:
@@ -67,6 +68,21 @@ class Posterior:
     networks: Mapping[str, Network] = field(default_factory=dict, repr=False)  # of which there are beliefs in their weights
     accuracy_trace: np.ndarray | None = field(default=None, repr=False)
     kept: Any = field(default=None, repr=False)  # what its engine needs to begin another fit here
+    opener: Callable[[bytes], Posterior] | None = field(default=None, repr=False)  # what brings it back from the bytes of a file
+
+    def __reduce__(self) -> Any:
+        """Pickled as what `save` writes: everything but the program. Raises AimError where that cannot be."""
+        from ppl.results.storage import packed
+
+        self.asked("pickle")
+        return self.opener, (packed(self, draws=DRAWS),)
+
+    def __copy__(self) -> Posterior:
+        return self
+
+    def __deepcopy__(self, memo: Any) -> Posterior:
+        """Itself, as nothing in it changes."""
+        return self
 
     @property
     def elbo(self) -> float:
@@ -171,7 +187,7 @@ class Posterior:
         """Those of what comes first in a series too."""
         self.asked(what)
         assert self.joint_draws is not None
-        return self.joint_draws(n, seed)
+        return self.joint_draws(checked_count(n, "draws"), seed)
 
     def predict(self, name: str | None = None, /, *, draws: int = DRAWS, seed: int = 0, along: str | None = None, **values: Any) -> Any:
         """Posterior predictive draws, `draws` first: of one variable, or a dict of all that depend on what is given.

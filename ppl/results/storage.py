@@ -72,6 +72,11 @@ class Stored:
 # ------------------------------------------------------------------ writing
 def save(posterior: Posterior, path: Path, *, draws: int) -> Path:
     """Writes the file and returns its path. Raises AimError where that cannot be."""
+    return write_atomically(path, packed(posterior, draws=draws))
+
+
+def packed(posterior: Posterior, *, draws: int) -> bytes:
+    """What stands in the file. Raises AimError where that cannot be."""
     from safetensors.numpy import save as to_bytes
 
     questions = posterior.asked("save")
@@ -90,7 +95,7 @@ def save(posterior: Posterior, path: Path, *, draws: int) -> Path:
     }
     arrays: dict[str, np.ndarray] = {}
     text = json.dumps(_packed(content, "", arrays), ensure_ascii=False, allow_nan=False)
-    return write_atomically(path, to_bytes(arrays, {"posterior": text}))
+    return to_bytes(arrays, {"posterior": text})
 
 
 def _told(belief: Belief) -> dict[str, Any]:
@@ -116,14 +121,21 @@ def _packed(value: Any, name: str, arrays: dict[str, np.ndarray]) -> Any:
 # ------------------------------------------------------------------ reading
 def read(path: Path) -> Stored:
     """What the file holds. Raises AimError where it is no stored posterior."""
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(path, framework="numpy") as file:
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118, it is no mapping
-            content = _unpacked(json.loads((file.metadata() or {})["posterior"]), arrays)
+        return unpacked(path.read_bytes(), str(path))
     except OSError as error:
         raise _unreadable(path, (error.strerror or str(error)).lower()) from error
+
+
+def unpacked(data: bytes, path: str = "what was pickled") -> Stored:
+    """What the bytes of a file hold. Raises AimError where they are no stored posterior."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:
+        arrays = load(data)
+        header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])  # the length of the header comes first
+        content = _unpacked(json.loads(header["__metadata__"]["posterior"]), arrays)
     except (SafetensorError, ValueError, KeyError) as error:
         raise _unreadable(path, "this is no posterior that `save` wrote") from error
     if content["format"] != FORMAT:
@@ -154,7 +166,7 @@ def restored(stored: Stored) -> Posterior:
     )
 
 
-def _unreadable(path: Path, reason: str) -> AimError:
+def _unreadable(path: Path | str, reason: str) -> AimError:
     return AimError([Diagnostic("AIM0886", f"cannot read `{path}`: {reason}", None, "open what `posterior.save(path)` wrote")])
 
 

@@ -35,18 +35,20 @@ class Leaf:
 # ------------------------------------------------------------------ flattening
 def leaves_of(body: tuple[tree.Statement, ...], scope: Scope) -> list[Leaf]:
     """The statements in the order of the file, plates flattened; a plate whose set is wrong is left out."""
-    flat = list(_flattened(body, scope))
+    flat = list(_flattened(body, scope, frozenset(target.name for target in _targets(body))))
     return [Leaf(statement, order, loops) for order, (statement, loops) in enumerate(flat)]
 
 
-def _flattened(body: tuple[tree.Statement, ...], scope: Scope) -> Iterator[tuple[tree.Statement, tuple[ActiveLoop, ...]]]:
+def _flattened(
+    body: tuple[tree.Statement, ...], scope: Scope, defined: frozenset[str]
+) -> Iterator[tuple[tree.Statement, tuple[ActiveLoop, ...]]]:
     for statement in body:
         if not isinstance(statement, tree.Plate):
             yield statement, scope.loops
             continue
-        inner = scope_of_plate(statement, scope)
+        inner = None if _refuses_ends(statement, scope, defined) else scope_of_plate(statement, scope)
         if inner is not None:
-            yield from _flattened(statement.body, inner)
+            yield from _flattened(statement.body, inner, defined)
         else:
             scope.model.broken.update(target.name for target in _targets(statement.body))
 
@@ -57,6 +59,17 @@ def _targets(body: tuple[tree.Statement, ...]) -> Iterator[tree.Target]:
             yield from _targets(statement.body)
         elif isinstance(statement, Defining):
             yield statement.target
+
+
+def _refuses_ends(plate: tree.Plate, scope: Scope, defined: frozenset[str]) -> bool:
+    """Whether a range ends at what the model defines, which nobody knows before it is fitted."""
+    ends = [end for binder in plate.binders if isinstance(binder.set, tree.Range) for end in (binder.set.low, binder.set.high)]
+    found = [n for end in ends for n in walk(end) if isinstance(n, tree.Name) and n.name in defined and scope.loop_named(n.name) is None]
+    for name in found:
+        text = f"a range needs ends that are known before the fit, and `{name.name}` is what the model defines"
+        hint = f"write a range that is long enough, and `if i < {name.name} then … else …` where its members are used"
+        scope.findings.error("AIM0202", text, name.span, hint)
+    return bool(found)
 
 
 def scope_of_plate(plate: tree.Plate, scope: Scope) -> Scope | None:

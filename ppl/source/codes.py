@@ -155,7 +155,7 @@ CODES: dict[str, str] = {
     "AIM0721": "a block that has no message",
     "AIM0722": "a joint block that is too large",
     "AIM0724": "a latent variable of several families",
-    "AIM0727": "an observed `Delta` that cannot be solved for one latent variable",
+    "AIM0727": "an observed `Delta` whose value has no density",
     "AIM0730": "a parameter that is not finite",
     "AIM0731": "a question that has no answer yet",
     "AIM0732": "a parameter that leaves its support",

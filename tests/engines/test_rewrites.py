@@ -181,3 +181,25 @@ def test_a_flat_prior_of_an_sd_gives_the_textbook_posterior() -> None:
 def test_what_no_rule_serves_is_refused(statement: str) -> None:
     with pytest.raises(ppl.AimError, match="AIM0720"):
         ppl.parse(source(f"d ~ Gamma(2, 1)\n{statement}\ny ~ Normal(s, 1)")).fit(y=1.0, engine="vmp")
+
+
+@pytest.mark.parametrize("engine", ["vmp", "gibbs"])
+def test_counts_with_a_log_linear_mean_are_logistic(engine: str) -> None:
+    """Against a grid of both coefficients; the mean stands behind a definition, times a known exposure."""
+    x = np.linspace(-1.5, 1.5, len(COUNTS))
+    text = "input x: real[N]\na ~ Normal(0, 1)\nb ~ Normal(0, 1)\nfor n in N: mu[n] = 2 * exp(a + b * x[n])\nfor n in N: y[n] ~ NegativeBinomial(mu[n], 3)"
+    posterior = fitted(text, y=COUNTS, x=x, engine=engine)
+    a, b = np.meshgrid(np.linspace(-4, 4, 321), np.linspace(-4, 4, 321), indexing="ij")
+    log = stats.norm.logpdf(a) + stats.norm.logpdf(b)
+    for count, at in zip(COUNTS, x, strict=True):
+        log = log + stats.nbinom.logpmf(count, 3, 3 / (3 + 2 * np.exp(a + b * at)))
+    weight = np.exp(log - log.max())
+    evidence = np.log(weight.sum() * (8 / 320) ** 2) + log.max()
+    weight /= weight.sum()
+    for name, value in (("a", a), ("b", b)):
+        mean = (weight * value).sum()
+        spread = np.sqrt((weight * (value - mean) ** 2).sum())
+        assert posterior[name].mean == pytest.approx(mean, abs=0.08 * spread)
+        assert posterior[name].sd == pytest.approx(spread, rel=0.06)
+    if engine == "vmp":
+        assert evidence - 0.03 < posterior.elbo <= evidence + 1e-6

@@ -6,6 +6,7 @@ import itertools
 from textwrap import dedent
 
 import numpy as np
+import numpyro
 import pytest
 from scipy.special import logsumexp
 from scipy.stats import beta, binom, norm, poisson
@@ -100,7 +101,41 @@ def test_members_of_sets_are_drawn_too() -> None:
     np.testing.assert_allclose(posterior["c"].params["p"].mean(axis=0), counts / 13, atol=0.03)
 
 
+TOO_MANY = "model m:\n    for n in N: z[n] ~ Bernoulli(0.3)\n    y ~ Poisson(1 + sum(z))\n"
+
+
 def test_another_engine_that_is_asked_says_why_it_cannot() -> None:
-    text = "model m:\n    for n in N: z[n] ~ Bernoulli(0.3)\n    y ~ Poisson(1 + sum(z))\napproximate m:\n    use svi\n"
+    with pytest.raises(ppl.AimError, match=r"AIM0510.*its Gaussian holds no discrete states.*30 members"):
+        ppl.parse(TOO_MANY + "approximate m:\n    use svi\n").fit(N=30, y=12)
+
+
+def test_a_callable_for_numpyro_draws_no_states() -> None:
     with pytest.raises(ppl.AimError, match=r"AIM0742.*30 members"):
-        ppl.parse(text).fit(N=30, y=12)
+        numpyro.handlers.seed(ppl.parse(TOO_MANY).to_numpyro(N=30, y=12), 0)()
+
+
+def test_which_member_it_is_may_be_summed_over_too() -> None:
+    """By all states of k and z, at any engine."""
+    text = (
+        "model m:\n    k ~ Categorical([0.5, 0.5])\n    for i in 0..2: z[i] ~ Bernoulli(0.3)\n    for n in N: y[n] ~ Normal(z[k], sd = 1)\n"
+    )
+    y, total, chosen = np.array([0.5, 1.2]), 0.0, np.zeros(2)
+    for k, a, b in itertools.product((0, 1), repeat=3):
+        weight = 0.5 * np.prod([0.3 if z else 0.7 for z in (a, b)]) * norm.pdf(y, (a, b)[k], 1).prod()
+        total, chosen = total + weight, chosen + weight * np.array([a, b])
+    for engine in ("svi", "nuts"):
+        posterior = ppl.parse(text).fit(y=y, engine=engine)
+        assert posterior.elbo == pytest.approx(np.log(total), abs=1e-9)
+        assert posterior["z"].mean == pytest.approx(chosen / total, abs=1e-9)
+
+
+def test_counts_without_an_end_are_drawn_where_their_sum_is_seen() -> None:
+    """The sum of 15 Poisson counts is one, of 15 times the rate: its posterior is summed, and a count has its 15th part."""
+    text = "model m:\n    for n in N: k[n] ~ Poisson(2)\n    y ~ Normal(sum(k[n] for n in N), 2)\n"
+    posterior = ppl.parse(text).fit(y=40.0, N=15)
+    sums = np.arange(200)
+    weight = poisson.pmf(sums, 30) * norm.pdf(40.0, sums, 2)
+    mean = (weight * sums).sum() / weight.sum()
+    assert "each state of k is drawn in turn" in str(posterior.plan)
+    assert posterior["k"].mean == pytest.approx(np.full(15, mean / 15), abs=0.2)
+    assert posterior["k"].mean.sum() == pytest.approx(mean, abs=0.3)

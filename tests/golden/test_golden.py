@@ -32,6 +32,7 @@ ELSEWHERE = {
     "AIM0422": "tests/agents/test_stacked.py::test_policies_that_are_too_many_to_list_say_where_to_look",
     "AIM0604": "tests/graph/test_readers.py::test_tables_without_narwhals_name_the_extra",
     "AIM0714": "tests/motion/test_environments_that_move.py::test_what_does_not_fit_is_told",
+    "AIM0742": "tests/engines/test_states_in_turn.py::test_a_callable_for_numpyro_draws_no_states",
     "AIM0731": "tests/golden/test_other_codes.py::test_what_has_no_answer_yet_says_so",
     "AIM0806": "tests/golden/test_other_codes.py::test_a_log_joint_needs_every_random_variable",
     "AIM0808": "tests/results/test_likelihoods.py::test_a_prior_has_nothing_to_be_scored_by",

@@ -17,20 +17,21 @@ import numpy as np
 from ppl.engines.numpyro_bridge.discrete import IMPOSSIBLE
 from ppl.engines.numpyro_bridge.joint import LogJoint, log_joint_of
 from ppl.engines.numpyro_bridge.starts import starting_points
-from ppl.engines.numpyro_bridge.structure import FIRST_COUNTS
+from ppl.engines.numpyro_bridge.structure import FIRST_COUNTS, Drawn
 from ppl.graph.bound import BoundModel
 from ppl.graph.networks import first_weights
 
 NOTHING = 1e-13  # probability of an upper half that is none
 LITTLE = 1e-5  # of the posterior, below which nobody sees the difference
+MOST_DRAWN = 2**12  # values of a count that are weighed for each draw
 MOST_ENTRIES = 2**22  # of a table of states
 Tables = Mapping[str, Any]
 
 
-def counted(bound: BoundModel, *, standardise: bool = True, drawn: bool = False) -> LogJoint:
-    """The log joint, with every count summed as far as it matters; with `drawn`, other discrete variables are not summed over."""
+def counted(bound: BoundModel, *, standardise: bool = True, drawn: Drawn = "nothing") -> LogJoint:
+    """The log joint, with every count that is not `drawn` summed as far as it matters."""
     joint = log_joint_of(bound, standardise=standardise, counts=_first(bound), drawn=drawn)
-    while joint.structure.endless and not drawn:
+    while joint.structure.endless and drawn == "nothing":
         tables = _at_a_mode(joint)
         short = _short(joint, tables, NOTHING) if tables is not None else joint.structure.endless
         longer = _longer(joint, short, standardise)
@@ -50,6 +51,21 @@ def _longer(joint: LogJoint, short: frozenset[str], standardise: bool = True) ->
 def still_longer(joint: LogJoint, tables: Tables) -> LogJoint | None:
     """The log joint with more values, where the posterior's probabilities of states say that some that matter are left out."""
     return _longer(joint, _short(joint, tables, LITTLE))
+
+
+def taken_further(joint: LogJoint, draws: np.ndarray) -> LogJoint | None:
+    """The log joint with twice the values of the counts that are drawn, where some draw was among the larger half; None where none was, or
+    more would take too long."""
+    sizes = joint.structure.drawn
+    at = joint.starts
+    far = {
+        s.name
+        for s in joint.sites
+        if s.name in joint.structure.capped and draws[..., at[s.name] : at[s.name] + s.size].max() >= s.states / 2
+    }
+    if not far or max(sizes[n] for n in far) >= MOST_DRAWN:
+        return None
+    return log_joint_of(joint.bound, counts={n: sizes[n] * (2 if n in far else 1) for n in joint.structure.capped}, drawn="all")
 
 
 def beyond(joint: LogJoint, tables: Tables) -> dict[str, float]:

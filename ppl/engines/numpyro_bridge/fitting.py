@@ -14,12 +14,14 @@ from ppl.arrays.streams import word
 from ppl.engines.cache import use_compilation_cache
 from ppl.engines.fitting import check_possible
 from ppl.engines.numpyro_bridge import laplace, nuts, svi
-from ppl.engines.numpyro_bridge.counts import counted, left_out, still_longer
+from ppl.engines.numpyro_bridge.counts import counted, left_out, still_longer, taken_further
 from ppl.engines.numpyro_bridge.joint import Beside, LogJoint, log_joint_of
 from ppl.engines.numpyro_bridge.networks import told_networks
 from ppl.engines.numpyro_bridge.options import Options, options_of
 from ppl.engines.numpyro_bridge.report import DrawsReporter
 from ppl.engines.numpyro_bridge.states import run_states
+from ppl.engines.numpyro_bridge.structure import Drawn
+from ppl.engines.numpyro_bridge.surface import run_surface
 from ppl.engines.precision import with_precision
 from ppl.engines.routing import BridgePlan
 from ppl.graph.bound import BoundModel
@@ -98,7 +100,7 @@ def _run(
     while True:
         outcome = _outcome(joint, engine, options, seed, approximation)
         reporter = DrawsReporter(joint, outcome.draws, outcome.weights, seed, chains=outcome.chains)
-        longer = still_longer(joint, reporter.probabilities) if joint.structure.endless else None
+        longer = still_longer(joint, reporter.probabilities) if joint.structure.endless else taken_further(joint, outcome.draws)
         if longer is None:
             break
         joint = longer
@@ -109,21 +111,36 @@ def _run(
 
 
 def _joint(bound: BoundModel, engine: str) -> tuple[LogJoint, tuple[str, ...]]:
-    """The log joint, with states summed over; where they are too many for that and a sampler asks, with states that it can draw."""
-    try:
-        joint = counted(bound)
-        if joint.structure.enumerated and not joint.weights:
-            jax.eval_shape(joint, jnp.zeros(joint.size))
-        return joint, ()
-    except AimError as error:
-        if engine != "nuts" or any(d.code != "AIM0742" for d in error.diagnostics):
-            raise
-        drawn = counted(bound, drawn=True)
-        jax.eval_shape(drawn, jnp.zeros(drawn.size))
-        return drawn, tuple(d.message for d in error.diagnostics)
+    """The log joint, with states summed over; where they are too many for that and a sampler asks, with states that it can draw: those of
+    counts without an end only where nothing else will do."""
+    ways: tuple[Drawn, ...] = ("nothing", "finite", "all")
+    told: list[str] = []
+    for drawn in ways:
+        try:
+            joint = counted(bound, drawn=drawn)
+            if (joint.structure.enumerated or joint.structure.drawn) and not joint.weights:
+                jax.eval_shape(joint, jnp.zeros(joint.size))
+            return joint, tuple(dict.fromkeys(told))
+        except AimError as error:
+            if any(d.code != "AIM0742" for d in error.diagnostics) or drawn == ways[-1]:
+                raise
+            if engine != "nuts":
+                raise _without_states(error, engine) from None
+            told += [d.message for d in error.diagnostics]
+    raise AssertionError("the last way returns or raises")
+
+
+def _without_states(error: AimError, engine: str) -> AimError:
+    """Why an engine whose posterior is a Gaussian cannot serve states that are too many to be summed over."""
+    text = f"the engine `{engine}` cannot serve this model: its Gaussian holds no discrete states, and they cannot be summed out"
+    return AimError(
+        [Diagnostic("AIM0510", f"{text}: {d.message}", d.span, "write `use nuts`, which draws them in turn") for d in error.diagnostics]
+    )
 
 
 def _outcome(joint: LogJoint, engine: str, options: Options, seed: int, approximation: Approximation | None) -> Outcome:
+    if joint.bound.equalities:
+        return _sampled(joint, run_surface(joint, options, seed))
     if joint.size == 0 and not joint.weights:
         return _summed(joint, options)
     if engine == "nuts":

@@ -20,10 +20,11 @@ from ppl.engines.numpyro_bridge.discrete import log_partition, marginals, sample
 from ppl.engines.numpyro_bridge.networks import bayesian_weights, weights_prior
 from ppl.engines.numpyro_bridge.sites import Site, site_of
 from ppl.engines.numpyro_bridge.standardised import location_and_scale, may_be_standardised
-from ppl.engines.numpyro_bridge.structure import Structure, structure_of
+from ppl.engines.numpyro_bridge.structure import Drawn, Structure, structure_of
 from ppl.engines.numpyro_bridge.terms import Term, potential_term, statement_term
 from ppl.engines.numpyro_bridge.tracing import TracingEvaluator
 from ppl.graph.bound import BoundModel
+from ppl.graph.evaluate import sizes_of
 from ppl.graph.networks import weight_count
 from ppl.semantics import typed
 from ppl.source.diagnostics import AimError, Diagnostic
@@ -146,6 +147,17 @@ class LogJoint:
         other = self.beside(values) if self.beside is not None else 0.0
         return plain + weights_prior(self.bound, networks) + other + self.times * summed
 
+    def equalities(self, u: Any) -> Any:
+        """What is 0 where the equalities beside the statements hold."""
+        values, networks, _ = self.constrain(u)
+        found = []
+        for one in self.bound.equalities:
+            evaluator = self.evaluator(values, networks)
+            loops = evaluator.loops_of(one)
+            sizes = sizes_of(loops)
+            found.append(jnp.ravel(jnp.asarray(evaluator.number(one.value, loops).arranged(tuple(sizes), sizes))))
+        return jnp.concatenate(found)
+
     def _count(self, statement: typed.TypedStatement | typed.Potential) -> float:
         """How often a statement counts."""
         return self.times if any(loop.set.key == self.along for loop in statement.loops) else 1.0
@@ -171,10 +183,9 @@ def log_joint_of(
     standardise: bool = True,
     counts: Mapping[str, int] | None = None,
     beside: Beside | None = None,
-    drawn: bool = False,
+    drawn: Drawn = "nothing",
 ) -> LogJoint:
-    """The log joint; `counts` says how many values of a count without an end are summed over; with `drawn`, other discrete variables are
-    not: their states are coordinates."""
+    """The log joint; `counts` says how many values of a count without an end are looked at. States that are `drawn` are coordinates."""
     structure = structure_of(bound, counts, whole=beside is not None, drawn=drawn)
     bound = structure.bound  # which may have been taken apart
     if beside is not None and structure.enumerated:

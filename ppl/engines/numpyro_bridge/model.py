@@ -69,7 +69,7 @@ def has_site(statement: typed.RandomStatement, joint: LogJoint) -> bool:
     bound = structure.bound
     variable = bound.model.variables[name]
     needed, given = structure.needed[name], name in bound.values
-    if len(structure.of(name)) > 1 or name in structure.enumerated or _is_ordered(statement):
+    if len(structure.of(name)) > 1 or name in structure.enumerated or name in structure.definitions or _is_ordered(statement):
         return False
     if (given and (name in structure.latent or not needed.all())) or (not given and needed.any() and not needed.all()):
         return False

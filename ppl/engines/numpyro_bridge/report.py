@@ -14,7 +14,7 @@ import numpy as np
 
 from ppl.arrays.plated import widen
 from ppl.arrays.streams import stream, word
-from ppl.compiler.rewrites import HIDDEN
+from ppl.compiler.rewrites import HIDDEN, SEEN
 from ppl.engines.draws import drawn_variable
 from ppl.engines.forward import draw_fresh, evaluator_of, knowing
 from ppl.engines.numpyro_bridge.joint import LogJoint
@@ -48,7 +48,7 @@ class DrawsReporter:
         structure = self.joint.structure
         bound = structure.bound
         found = {n for n in structure.needed if not np.all(bound.observed.get(n, False)) or n in structure.latent}
-        found |= {n for n in structure.definitions if structure.reached(n) & set(structure.needed)}
+        found |= {n for n in structure.definitions if n + SEEN in bound.model.variables or structure.reached(n) & set(structure.needed)}
         return tuple(n for n in bound.model.variables if n in found)
 
     # ------------------------------------------------------------ values
@@ -131,6 +131,8 @@ class DrawsReporter:
     def rhat(self, site: Site) -> Any:
         """How far the chains of a sampler agree; of members of a set, on how often each is met."""
         values = self.values[site.name]
+        if self.joint.bound.equalities:  # which may fix some entries to rounding
+            values = np.round(values, 9)
         if site.kind == "states" and values.dtype.kind in "iu":
             values = (values[..., None] == np.arange(site.states)) * 1.0
         return Belief(site.name, "Draws", {}, draws=values, chains=self.chains).rhat

@@ -25,6 +25,7 @@ from ppl.engines.numpyro_bridge.starts import ATTEMPTS, starting_points
 from ppl.source.diagnostics import AimError
 
 MOST_AT_ONCE = 64  # joint states of two that are weighed
+WINDOW = 16  # values of one that are weighed
 
 
 @dataclass(frozen=True)
@@ -59,22 +60,26 @@ class Apart:
         return jnp.where(jnp.isnan(found), -jnp.inf, found)
 
     def drawn_in_turn(self, x: Any, states: Any, key: Any) -> Any:
-        """Every state given all else; of few values together with another one, chosen at random, as two may hold each other."""
+        """Every state given all else: of few values together with another one, chosen at random, as two may hold each other; of many
+        values among those of a window that is cut at random around it."""
         count, most = len(self.states), int(self.sizes.max())
         sizes, paired = jnp.asarray(self.sizes[self.states]), most**2 <= MOST_AT_ONCE and count > 1
-        one, other = (jnp.ravel(a) for a in jnp.indices((most, most))) if paired else (jnp.arange(most),) * 2
+        one, other = (jnp.ravel(a) for a in jnp.indices((most, most))) if paired else (jnp.arange(min(most, WINDOW)),) * 2
 
         def visit(states: Any, now: Any) -> tuple[Any, None]:
-            i, apart, own = now
+            i, apart, cut, own = now
             j = (i + apart) % count
-            logs = jax.vmap(lambda a, b: self.log_density(x, states.at[j].set(b).at[i].set(a)))(one * 1.0, other * 1.0)
-            possible = (one < sizes[i]) & (other < sizes[j])
+            first = (states[i].astype(int) + cut) // WINDOW * WINDOW - cut if most > WINDOW else 0
+            mine, others = first + one, other if paired else first + one
+            logs = jax.vmap(lambda a, b: self.log_density(x, states.at[j].set(b).at[i].set(a)))(mine * 1.0, others * 1.0)
+            possible = (mine >= 0) & (mine < sizes[i]) & (others < sizes[j])
             chosen = jax.random.categorical(own, jnp.where(possible, logs, -jnp.inf))
-            return states.at[j].set(other[chosen] * 1.0).at[i].set(one[chosen] * 1.0), None
+            return states.at[j].set(others[chosen] * 1.0).at[i].set(mine[chosen] * 1.0), None
 
-        begin, end = jax.random.split(key)
+        begin, place, end = jax.random.split(key, 3)
         apart = jax.random.randint(begin, (count,), 1, count) if paired else jnp.zeros(count, int)
-        return jax.lax.scan(visit, states, (jnp.arange(count), apart, jax.random.split(end, count)))[0]
+        cuts = jax.random.randint(place, (count,), 0, WINDOW)
+        return jax.lax.scan(visit, states, (jnp.arange(count), apart, cuts, jax.random.split(end, count)))[0]
 
 
 @dataclass(frozen=True)
@@ -133,7 +138,7 @@ def _start(apart: Apart, seed: int, chain: int) -> tuple[Any, Any]:
     """Random states, and a point for the rest, that are possible together."""
     rng = stream(seed, "states", chain)
     for attempt in range(ATTEMPTS):
-        states = rng.integers(apart.sizes[apart.states]) * 1.0
+        states = np.floor(rng.random(len(apart.states)) * np.maximum(apart.sizes[apart.states] * 0.95**attempt, 1.5))
         held = _Held(apart, states)
         try:
             if held.size or np.isfinite(held(jnp.zeros(0))):

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.needed import needed_entries
-from ppl.engines.numpyro_bridge.separated import must_be_separated, separated
+from ppl.compiler.separated import must_be_separated, separated
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
 from ppl.graph.references import statement_uses, uses
@@ -20,6 +20,7 @@ from ppl.semantics import typed
 
 Definitions = dict[str, tuple[typed.DeterministicStatement, ...]]
 COUNTS, FINITE = "count", ("binary", "member")
+Drawn = Literal["nothing", "finite", "all"]  # of discrete variables, whose states are drawn in turn and not summed over
 FIRST_COUNTS = 64  # of a count without an end that are summed over, where nobody says how many
 
 
@@ -29,7 +30,7 @@ class Structure:
 
     `needed` masks are over the plates, and hold what is given too: the other entries are drawn afterwards. `enumerated` are the discrete
     variables with latent entries, by their number of states; those in `endless` have more, and are summed over so many only. Those that
-    are `drawn` are not summed over: a sampler takes their states in turn.
+    are `drawn` are not summed over: a sampler takes their states in turn; of the `capped` ones there are more than are looked at.
     """
 
     bound: BoundModel = field(repr=False)
@@ -40,6 +41,7 @@ class Structure:
     enumerated: Mapping[str, int]
     endless: frozenset[str] = frozenset()
     drawn: Mapping[str, int] = field(default_factory=dict)
+    capped: frozenset[str] = frozenset()
 
     def of(self, name: str) -> tuple[typed.RandomStatement, ...]:
         return tuple(s for s in self.statements if s.variable == name)
@@ -72,12 +74,12 @@ class Structure:
         return np.arange(size) if member else np.arange(size, dtype=float)
 
 
-def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, whole: bool = False, drawn: bool = False) -> Structure:
-    """`counts` says how many values of a count without an end are summed over; with `whole` every entry is needed; with `drawn` only
-    counts without an end are summed over."""
+def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, whole: bool = False, drawn: Drawn = "nothing") -> Structure:
+    """`counts` says how many values of a count without an end are looked at; with `whole` every entry is needed; counts without an end are
+    drawn only with "all"."""
     statements, definitions = split(bound.model)
     needed = _needed(bound, statements, definitions, whole)
-    latent = {n: mask for n in needed if (mask := _latent(bound, n, needed[n])).any()}
+    latent = {n: mask for n in needed if n not in definitions and (mask := _latent(bound, n, needed[n])).any()}
     apart = [n for n in latent if must_be_separated(s for s in statements if s.variable == n)]
     if apart:
         return structure_of(separated(bound, apart), counts, whole=whole, drawn=drawn)
@@ -87,9 +89,10 @@ def structure_of(bound: BoundModel, counts: Mapping[str, int] | None = None, *, 
             states[name] = _states(bound, [s for s in statements if s.variable == name], states)
     endless = frozenset(n for n, size in states.items() if size is None)
     sizes = {n: size or (counts or {}).get(n, FIRST_COUNTS) for n, size in states.items()}
-    taken = {n: size for n, size in sizes.items() if drawn and n not in endless}
+    taken = {n: size for n, size in sizes.items() if drawn == "all" or (drawn == "finite" and n not in endless)}
     enumerated = {n: size for n, size in sizes.items() if n not in taken}
-    return Structure(bound, statements, definitions, needed, latent, enumerated, endless, taken)
+    capped = endless & set(taken)
+    return Structure(bound, statements, definitions, needed, latent, enumerated, endless - capped, taken, capped)
 
 
 def split(model: typed.TypedModel) -> tuple[tuple[typed.RandomStatement, ...], Definitions]:
@@ -132,7 +135,9 @@ def _needed(
     variables = bound.model.variables
     kept = {s.variable: np.ones(bound.shape(variables[s.variable])[: variables[s.variable].plates], bool) for s in statements if whole}
     found = needed_entries(bound, statements, definitions, kept)
-    return {n: mask | bound.observed[n] if n in bound.observed else mask for n, mask in found.items()}
+    computed = {s.variable for s in statements} & set(definitions)
+    whole_ones = {n: np.ones(bound.shape(variables[n])[: variables[n].plates], bool) for n in computed}
+    return {n: mask | bound.observed[n] if n in bound.observed else mask for n, mask in found.items()} | whole_ones
 
 
 def _latent(bound: BoundModel, name: str, needed: np.ndarray) -> np.ndarray:

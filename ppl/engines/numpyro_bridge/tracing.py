@@ -111,9 +111,10 @@ class TracingEvaluator(Evaluator):
         variable, size = self.structure.bound.model.variables[name], self.structure.enumerated[name]
         if len(indices) < len(variable.type.axes):
             return self.all_states(name, indices, span)
-        if any(i.rank or not isinstance(i.data, np.ndarray) or set(i.dims) & set(self.states) for i in indices):
-            text = f"`{name}` is summed over, and which of its members this is depends on what is latent"
-            raise AimError([Diagnostic("AIM0742", text, span, f"index it by what is known, or {IN_TURN}")])
+        unknown = [bool(i.rank or not isinstance(i.data, np.ndarray) or set(i.dims) & set(self.states)) for i in indices]
+        if any(unknown):  # which of its members this is depends on what is latent: it is chosen among all of them
+            first = unknown.index(True)
+            return index_value(self.all_states(name, indices[:first], span), indices[first:])
         dim = next((s.dim for s in self.states.values() if s.variable == name and _same(s.indices, indices)), None)
         if dim is None:
             dim = f"{name}={len(self.states)}"

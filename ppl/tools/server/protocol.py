@@ -11,6 +11,7 @@ from typing import Any
 
 from lsprotocol import types as lsp
 from pygls import uris
+from pygls.exceptions import JsonRpcInvalidParams
 from pygls.lsp.server import LanguageServer
 
 from ppl import __version__
@@ -56,8 +57,16 @@ class AimServer(LanguageServer):
         self.families = Families()
 
     def read(self, uri: str) -> Document:
-        """The document as it is in the editor now; the one that was read before where the text is the same."""
-        text, path = self.workspace.get_text_document(uri).source, uris.to_fs_path(uri) if uri.startswith("file:") else None
+        """The document as it is in the editor now, or else on disk; the one that was read before where the text is the same.
+
+        Raises an error of the protocol where it is neither.
+        """
+        path = uris.to_fs_path(uri) if uri.startswith("file:") else None
+        try:
+            text = self.workspace.get_text_document(uri).source
+        except (OSError, ValueError) as error:
+            reason = (error.strerror or str(error)).lower() if isinstance(error, OSError) else "it is no UTF-8 text"
+            raise JsonRpcInvalidParams(f"`{path or uri}` is not open, and cannot be read: {reason}") from None
         before = self.documents.get(uri)
         if before is None or before.source.text != text:
             others = {str(uris.to_fs_path(u)): d.source.text for u, d in self.documents.items() if u != uri}

@@ -63,6 +63,14 @@ class Editor:
         assert "error" not in message, message
         return message["result"]
 
+    def refusal(self, method: str, params: Any) -> dict[str, Any]:
+        """The error that answers a request."""
+        self.asked += 1
+        self.send(method, params, self.asked)
+        while (message := self.receive()).get("id") != self.asked:
+            pass
+        return message["error"]
+
     def begin(self, encodings: list[str] | None = None) -> Any:
         general = {"general": {"positionEncodings": encodings}} if encodings else {}
         told = self.ask("initialize", {"processId": None, "rootUri": None, "capabilities": general})
@@ -320,3 +328,11 @@ def test_without_its_package_the_command_says_what_to_install(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "pygls", None)
     assert status(["server"]) == 1
     assert "pip install 'aim-ppl[server]'" in capsys.readouterr().err
+
+
+def test_a_file_that_is_nowhere_is_told(editor: Editor, tmp_path: Path) -> None:
+    uri = (tmp_path / "nowhere.aim").as_uri()
+    error = editor.refusal("textDocument/hover", {"textDocument": {"uri": uri}, "position": {"line": 0, "character": 0}})
+    assert error["code"] == -32602
+    assert "nowhere.aim` is not open, and cannot be read: no such file or directory" in error["message"]
+    assert editor.open(COIN) == []  # and the server goes on
