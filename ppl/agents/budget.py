@@ -229,20 +229,24 @@ def _bought(worth: Any, costs: Any, budget: Any) -> Any:
     """For each row a place: where a unit of cost gains most, within the budget. The price is the least at which all can be paid; what
     is left goes, row by row, to the places that stand next."""
     rows = jnp.arange(len(worth))
-    priced_costs = jnp.where(jnp.isfinite(costs), costs, 0.0)
+    across = [jnp.asarray(one).T for one in (worth, jnp.where(jnp.isfinite(costs), costs, 0.0), costs)]  # rows side by side in memory
+
+    def best(rate: Any) -> Any:
+        gains, priced_costs, paid = across
+        net = jnp.where(jnp.isfinite(gains), gains - rate * priced_costs, -jnp.inf)
+        top = net.max(axis=0)
+        return jnp.where(net >= top - 1e-12 * jnp.abs(top), paid, jnp.inf)  # what those cost that gain most
 
     def taken(rate: Any) -> Any:
-        net = jnp.where(jnp.isfinite(worth), worth - rate * priced_costs, -jnp.inf)
-        top = net.max(axis=1, keepdims=True)
-        return jnp.argmin(jnp.where(net >= top - 1e-12 * jnp.abs(top), costs, jnp.inf), axis=1)
+        return jnp.argmin(best(rate), axis=0)
 
     def total(places: Any) -> Any:
         return costs[rows, places].sum()
 
-    low, high = _bisected(lambda rate: total(taken(rate)) > budget)
+    low, high = _bisected(lambda rate: best(rate).min(axis=0).sum() > budget)
     free, cheap, dear = taken(jnp.zeros(())), taken(high), taken(low)
     extra = costs[rows, dear] - costs[rows, cheap]
-    order = jnp.argsort(extra <= 0, stable=True)  # the rows that differ, in order
+    order = jnp.sort(jnp.where(extra > 0, rows, len(worth)))  # the rows that differ, in order
     count = (extra > 0).sum()
 
     def buy(state: Any) -> Any:

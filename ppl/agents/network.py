@@ -265,9 +265,19 @@ def _settled(states: tuple[Factor, ...], actions: tuple[Factor, ...], tables: Ma
         begun, moved = tables["initial"].get(f.name), tables["next"].get(f.name)
         if begun is None or moved is None or begun.parents or not set(moved.parents) <= names:
             continue
-        if all(isinstance(t.known, np.ndarray) and not t.rows and np.isin(t.known, (0.0, 1.0)).all() for t in (begun, moved)):
-            found[f.name] = Settled(f.size, moved.parents, begun.known.argmax(axis=-1), moved.known.argmax(axis=-1))
+        if all(isinstance(t.known, np.ndarray) and not t.rows and _certain(_distinct(t.known)) for t in (begun, moved)):
+            first, then = (np.broadcast_to(_distinct(t.known).argmax(axis=-1), t.known.shape[:-1]) for t in (begun, moved))
+            found[f.name] = Settled(f.size, moved.parents, first, then)
     return found
+
+
+def _certain(known: np.ndarray) -> bool:
+    return bool(((known == 0.0) | (known == 1.0)).all())
+
+
+def _distinct(known: np.ndarray) -> np.ndarray:
+    """Of axes along which all is the same by how it was made, one entry."""
+    return known[tuple(slice(None) if stride else slice(0, 1) for stride in known.strides)]
 
 
 def _refuse_missing(factors: Mapping[str, list[Factor]], tables: Mapping[str, Mapping[str, Any]]) -> None:
@@ -382,8 +392,8 @@ class _Reader:
 
 
 def _probe(learnt: Mapping[str, LearntTable], seed: int) -> dict[str, np.ndarray]:
-    random = np.random.default_rng(seed)
-    return {n: random.dirichlet(np.ones(np.shape(t.concentration)[-1]), len(t.concentration)) for n, t in learnt.items()}
+    random = np.random.default_rng(seed) if learnt else None
+    return {n: random.dirichlet(np.ones(np.shape(t.concentration)[-1]), len(t.concentration)) for n, t in learnt.items() if random}
 
 
 def _matching(a: np.ndarray, rows_a: np.ndarray, b: np.ndarray, rows_b: np.ndarray, free: np.ndarray) -> np.ndarray:
@@ -403,9 +413,9 @@ def _pruned(table: Table) -> Table:
     parents, known, rows = list(table.parents), np.asarray(table.known), dict(table.rows)
     for name in table.parents:
         axis = table.lead + parents.index(name)
-        constant = all(np.array_equal(x, np.broadcast_to(np.take(x, [0], axis=axis), x.shape)) for x in (known, *rows.values()))
-        if constant:
-            known, rows = np.take(known, 0, axis=axis), {n: np.take(r, 0, axis=axis) for n, r in rows.items()}
+        if all((x == x[(slice(None),) * axis + (slice(0, 1),)]).all() for x in map(_distinct, (known, *rows.values()))):
+            first = (slice(None),) * axis + (0,)
+            known, rows = known[first], {n: r[first] for n, r in rows.items()}
             parents.remove(name)
     return replace(table, parents=tuple(parents), known=known, rows=rows)
 
@@ -415,6 +425,7 @@ def _refuse_unnormalised(table: Table, factor: Factor, members: Mapping[str, tup
     if not isinstance(table.known, np.ndarray | np.generic | float):
         return
     known = np.asarray(table.known, float)
+    known = known if table.rows else _distinct(known)
     free = np.zeros(known.shape[:-1], dtype=bool)
     for rows in table.rows.values():
         free |= rows >= 0

@@ -28,8 +28,7 @@ from ppl.agents.sharing import Shared, content, shapes, shared
 from ppl.engines.vmp import MEDIUM, compiler_options
 from ppl.numerics.compilation import without_libraries
 from ppl.results.belief import Belief
-from ppl.semantics.typed import IndexReference
-from ppl.semantics.walking import inside
+from ppl.semantics.walking import indices_in
 from ppl.source.diagnostics import AimError, Diagnostic
 
 FOLLOWED = 8  # outcomes of each node that are followed at first
@@ -246,16 +245,18 @@ class AgentProgram:
         return {**options, **without_libraries()} if times >= OFTEN else options
 
     def log_preferences(self, times: Any) -> dict[str, Any]:
-        """Those of these steps; of one alone where the time step is in none of them."""
+        """Those of these steps; of one alone where the time step is in none of them. Kinds that have theirs among their numbers are not
+        told them again."""
         at = np.asarray(times) if self._timed else np.zeros(1, int)
         real = preferences(self.network.reals, at) if self.network.reals is not None else {}
-        return {**self.network.log_preferences(at), **real}
+        known = all(own.scene is not None for own in self.numbers.kinds)
+        return {**({} if known else self.network.log_preferences(at)), **real}
 
     @cached_property
     def _timed(self) -> bool:
         """Whether a preference uses the time step."""
         preferring = [s for s in self.network.agent.statements if s.role == "prefer"]
-        return any(i.name == s.time for s in preferring for i in inside(s.distribution, IndexReference))
+        return any(s.time in indices_in(s.distribution) for s in preferring)
 
 
 def program_of(network: AgentNetwork) -> AgentProgram:

@@ -28,8 +28,8 @@ def namespace(*arrays: Any) -> Any:
 class Plated:
     """`data` has one leading axis for each name in `dims`, then the axes of the value.
 
-    `start` is set where this is the running index of its plates (of one, `start + arange(size)`; of several, in rising order),
-    whose value axes, if any, have length 1: indexing by it is then a slice with names and not a gather.
+    `start` is set where this is a running index: its entries, in the order of its axes, are `start`, `start + 1` and so on. Indexing by
+    it is then a slice with names and not a gather. Where it has plates, its value axes have length 1.
     """
 
     dims: tuple[str, ...]
@@ -116,6 +116,8 @@ class Plated:
 
     def arranged(self, dims: Sequence[str], sizes: dict[str, int] | None = None) -> Any:
         """The array with exactly these plates in this order; a plate that is lacking has length 1, or its size where given."""
+        if sizes is None and self.dims == tuple(dims):
+            return self.data
         xp = namespace(self.data)
         order = [self.dims.index(d) for d in dims if d in self.dims]
         unknown = [d for d in self.dims if d not in dims]
@@ -154,14 +156,12 @@ class Plated:
 
     def _slice(self, axis: int, index: Plated) -> Plated:
         """The entries of an axis of the value that a running index runs over."""
-        sizes, place = tuple(index.sizes.values()), len(self.dims) + axis
+        shape, place = index.data.shape, len(self.dims) + axis
         assert index.start is not None
-        data = self.data[(slice(None),) * place + (slice(index.start, index.start + prod(sizes)),)]
-        value = Plated(self.dims, data.reshape(data.shape[:place] + sizes + data.shape[place + 1 :]))
+        data = self.data[(slice(None),) * place + (slice(index.start, index.start + prod(shape)),)]
+        value = Plated(self.dims, data.reshape(data.shape[:place] + shape + data.shape[place + 1 :]))
         for name in index.dims:
             value = value.axis_to_dim(axis, name)
-        for _ in range(index.rank):
-            value = value.insert_axis(axis)
         return value
 
     def at(self, axis: int, place: int) -> Plated:

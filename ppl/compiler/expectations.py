@@ -178,19 +178,20 @@ def _banded(own: Mapping[str, Any], block: Block, a: ReadyAtom) -> Plated:
 def _entry_pairs(cov: Plated, a: ReadyAtom, b: ReadyAtom) -> Plated:
     """The entries that two atoms take of a covariance matrix over the plates."""
     places, size = cov.data.shape[: len(cov.dims)], cov.shape[-1]
-    if a.inner is None and b.inner is None:
-        return cov.map(lambda c: c.reshape(places + a.shape + b.shape))
     if a.inner is not None and b.inner is not None and _run_alike(a.inner, b.inner):
         return _variances(cov, a.inner, len(b.shape))
+    rows, columns = _entries(a), _entries(b)
+    if all(i.start is not None and not i.dims for i in (rows, columns)):
+        return cov.take(0, rows).take(len(a.shape), columns)
     width = len(b.shape)
-    rows = _entries(a).map(lambda i: i.reshape(i.shape + (1,) * width))
-    columns = _entries(b)
+    rows = rows.map(lambda i: i.reshape(i.shape + (1,) * width))
     columns = columns.map(lambda i: i.reshape(i.shape[: len(columns.dims)] + (1,) * len(a.shape) + b.shape))
     return cov.map(lambda c: c.reshape(places + (-1,))).take(0, rows * size + columns)
 
 
 def _run_alike(a: Plated, b: Plated) -> bool:
-    return a.start is not None and (a.start, a.dims) == (b.start, b.dims)
+    """Whether two indices run over the same plates."""
+    return a.start is not None and bool(a.dims) and (a.start, a.dims) == (b.start, b.dims)
 
 
 def _variances(cov: Plated, index: Plated, rank: int) -> Plated:
@@ -203,7 +204,7 @@ def _variances(cov: Plated, index: Plated, rank: int) -> Plated:
 
 
 def _entries(atom: ReadyAtom) -> Plated:
-    return atom.inner if atom.inner is not None else Plated((), np.arange(int(np.prod(atom.shape))).reshape(atom.shape))
+    return atom.inner if atom.inner is not None else Plated((), np.arange(prod(atom.shape)).reshape(atom.shape), start=0)
 
 
 def _times(weight: Plated, other: Plated) -> Plated:

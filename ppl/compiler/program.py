@@ -212,15 +212,18 @@ class Program:
         if block.turns is not None:
             return self.in_turns(name, block.turns, state, data, messages, prior_only)
         former = None if prior_only else state["natural"].get(name)
-        gradient = jax.grad(lambda m: self.block_energy(name, m, state, data, messages, prior_only))(own)
+
+        def energy(moments: Mapping[str, Any]) -> Any:
+            return self.block_energy(name, moments, state, data, messages, prior_only)
+
+        if name not in data.emissions and (name not in self.stepped or prior_only):
+            return put(state, name, **at_optimum(block, energy, own, former, self.damping))
+        gradient = jax.grad(energy)(own)
         if name in data.emissions:
             return self.update_chain(name, gradient, state, data, former)
-        if name not in self.stepped or prior_only:
-            found = at_optimum(block, lambda m: self.block_energy(name, m, state, data, messages, prior_only), own, former, self.damping)
-            return put(state, name, **found)
         parts = uphill(
             lambda rho: kind_of(block).optimum(block, gradient, own, former, 1.0 - rho),
-            lambda p: self.block_energy(name, p["moments"], state, data, messages) + p["entropy"],
+            lambda p: energy(p["moments"]) + p["entropy"],
             parts_of(state, name),
             1.0 - self.damping,
         )
@@ -435,4 +438,4 @@ def _in_precision(a: Any, dtype: Any) -> np.ndarray:
 
 def _shapes(data: Any) -> Hashable:
     leaves, tree = jax.tree.flatten(data)
-    return tree, tuple((a.shape, str(a.dtype)) for a in leaves)
+    return tree, tuple((a.shape, a.dtype) for a in leaves)

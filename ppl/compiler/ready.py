@@ -7,7 +7,7 @@ take everything are dropped, coefficients that are all 1 are not multiplied.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -257,7 +257,12 @@ def _ready_atom(atom: Atom | SmoothAtom, layout: Layout) -> ReadyAtom | ReadySmo
     axes = tuple(k for k, i in enumerate(atom.index) if not i.rank)
     rest = [k for k, i in enumerate(atom.index) if i.rank]
     inner = _flat([atom.index[k] for k in rest], tuple(lengths[k] for k in rest), shape)
-    return ReadyAtom(tuple(atom.index[k] for k in axes), inner, shape, (atom.variable, atom.statistic), axes)
+    return ReadyAtom(_known(atom.index[k] for k in axes), inner, shape, (atom.variable, atom.statistic), axes)
+
+
+def _known(outer: Iterable[Plated]) -> tuple[Plated, ...]:
+    """Single entries that are the same for all members: they are known when the program is made."""
+    return tuple(replace(i, start=int(i.data)) if not i.dims and not i.rank and i.data >= 0 else i for i in outer)
 
 
 def _ready_smooth(atom: SmoothAtom, layout: Layout) -> ReadySmooth:
@@ -277,13 +282,13 @@ def _flat(index: Sequence[Plated], lengths: tuple[int, ...], shape: tuple[int, .
 
 
 def _unless_whole(index: Plated, count: int) -> Plated | None:
-    """None where the index takes everything in order; known as running where it runs over plates."""
+    """None where the index takes everything in order; known as running where it runs over plates, or over value axes alone."""
     data = index.data.ravel()
-    if not data.size or not np.array_equal(data, np.arange(data[0], data[0] + data.size)):
+    if not data.size or data[0] < 0 or not np.array_equal(data, np.arange(data[0], data[0] + data.size)):
         return index
-    if index.dims:
-        return replace(index, start=int(data[0])) if prod(index.shape) == 1 else index
-    return None if data.size == count else index
+    if index.dims and prod(index.shape) > 1:
+        return index
+    return None if not index.dims and data.size == count else replace(index, start=int(data[0]))
 
 
 def _ready_gaussian(atom: Atom, shape: tuple[int, ...], block: Block) -> ReadyAtom:
@@ -304,7 +309,7 @@ def _ready_gaussian(atom: Atom, shape: tuple[int, ...], block: Block) -> ReadyAt
     placed = [i.arranged(dims) if i.rank else i.arranged(dims).reshape(i.arranged(dims).shape + (1,) * len(shape)) for i in rest]
     inner = positions[tuple(placed)] if placed else positions.reshape((1,) * len(shape))
     entries = _shortened(Plated(dims, np.broadcast_to(inner, inner.shape[: len(dims)] + shape)))
-    return ReadyAtom(outer, _unless_whole(entries, count), entries.shape, (block.name, part), tuple(range(len(outer))))
+    return ReadyAtom(_known(outer), _unless_whole(entries, count), entries.shape, (block.name, part), tuple(range(len(outer))))
 
 
 def _shortened(index: Plated) -> Plated:

@@ -8,8 +8,9 @@ is not finite the run begins again with the next, so that the program stays smal
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -94,13 +95,13 @@ def run_vmp(
         return make_program(plan.latents, plan.blocks, plan.factors, damping=damping, dtype=dtype, expansions=plan.expansions)
 
     program = begun.of(plan, dtype, make) if begun is not None else make()
-    rng = stream(seed, "starts")
     starts = 1 if plan.exact else asked
     if isinstance(start, Beginning):
         drawn: list[Any] = [{}]
     elif start:
         drawn = [checked_start(start, plan)]
     else:
+        rng = stream(seed, "starts")
         drawn = [starting_points(plan, rng, several=starts > 1) for _ in range(starts)]
     count = len(drawn) if drawn[0] else 1  # without a drawn start all restarts would be the same
     labels = [{k: jnp.asarray(v) for k, v in one.items()} for one in drawn[:count]]
@@ -110,9 +111,10 @@ def run_vmp(
     for place in range(program.routes):
         clock = time.perf_counter()
         far = bool(options.get("extrapolation", False)) and not plan.exact
-        begin, sweeps = _compiled_once(program, place, stacked, limit, several=count > 1, far=far, often=begun is not None)
+        loop = _compiled_once(program, place, stacked, limit, several=count > 1, far=far)
+        carry = loop.begin(program.data, stacked) if begun is None else _carried(program, begun.state, limit, far)
+        sweeps = loop.sweeps(carry, often=begun is not None)
         compiled = time.perf_counter()
-        carry = begin(program.data, stacked) if begun is None else _carried(program, begun.state, limit, far)
         carry, messages = _looped(sweeps, program.data, carry, limit, (small, still), progress)
         compile_seconds, run_seconds = compile_seconds + compiled - clock, run_seconds + time.perf_counter() - compiled
         if np.all(np.isfinite(carry["bound"])):
@@ -138,79 +140,100 @@ def _looped(
     return carry, messages
 
 
-_COMPILED: dict[Any, tuple[Any, Any]] = {}
+_COMPILED: dict[Any, Loop] = {}
 REMEMBERED = 64  # programs that are kept compiled in this process
 
 
-def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, **how: bool) -> tuple[Any, Any]:
+def _compiled_once(program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool) -> Loop:
     """The compiled functions, remembered: another fit of the same shapes does not compile again."""
-    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, *how.items())
+    key = (program.signature, place, tuple((k, v.shape) for k, v in labels.items()), limit, several, far)
     if key not in _COMPILED:
         if len(_COMPILED) >= REMEMBERED:
             del _COMPILED[next(iter(_COMPILED))]
-        _COMPILED[key] = _compiled(program.skeleton, place, labels, limit, **how)
+        _COMPILED[key] = Loop(program.skeleton, place, labels, limit, several, far)
     return _COMPILED[key]
 
 
-def _compiled(
-    program: Program, place: int, labels: dict[str, Any], limit: int, *, several: bool, far: bool, often: bool
-) -> tuple[Any, Any]:
-    """The compiled start, right by itself, and the loop by one route; for one start or for several side by side. `far` is for long steps
-    between sweeps; what is used `often` is worth all passes of the compiler."""
-    routed = program.routed(place)
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """The start, right by itself, and the sweeps by one route, for one start or for several side by side; each is compiled when it is
+    called for. `far` is for long steps between sweeps."""
 
-    def begin(data: Data, given: dict[str, Any]) -> dict[str, Any]:
-        return _carried(program, program.start(data, given), limit, far)
+    program: Program
+    place: int
+    labels: Mapping[str, Any]
+    limit: int
+    several: bool
+    far: bool
+    _sweeps: dict[Any, Any] = field(default_factory=dict, repr=False)  # as traced, and compiled for once or often
 
-    def once(data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
-        from_where, past, due = carry["state"], {}, np.asarray(False)
-        if far:
-            due = (carry["iterations"] % EVERY == 0) & (carry["iterations"] > EVERY)
-            from_where = jax.lax.cond(
-                due, lambda c: extrapolated(routed, c["state"], c["before"], c["first"], data, messages), lambda c: c["state"], carry
-            )
-            past = {"before": natural_of(routed, carry["state"]), "first": carry["before"]}
-        state = routed.sweep(from_where, data, messages)
-        moved = routed.movement(state, carry["state"])
-        state = routed.expanded(state, data)
-        bound, accuracy = routed.bound_and_accuracy(state, data, messages)
-        if far:  # a long step that does not raise the bound is taken back
-            lost, before = due & ~(bound >= carry["bound"]), carry["accuracies"][carry["iterations"] - 1]
-            old, new = (carry["state"], carry["bound"], before), (state, bound, accuracy)
-            state, bound, accuracy = jax.tree.map(lambda a, b: jnp.where(lost, a, b), old, new)
-            moved = jnp.where(lost, jnp.inf, moved)
-        flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
-        return {
-            **past,
-            "state": state,
-            "bound": bound,
-            "trace": carry["trace"].at[carry["iterations"]].set(bound),
-            "accuracies": carry["accuracies"].at[carry["iterations"]].set(accuracy),
-            "iterations": carry["iterations"] + 1,
-            "converged": flat & (moved <= still),
-        }
+    @cached_property
+    def begin(self) -> Callable[[Data, Any], Any]:
+        def begin(data: Data, given: Any) -> dict[str, Any]:
+            return _carried(self.program, self.program.start(data, given), self.limit, self.far)
 
-    def sweeps(data: Data, carry: dict[str, Any], stop: Any, small: Any, still: Any) -> tuple[dict[str, Any], dict[int, Any]]:
-        messages = routed.prepare(data)
-        carry = jax.tree.map(jnp.asarray, carry)
+        several = jax.vmap(begin, in_axes=(None, 0)) if self.several else begin
+        if not (self.several or self.labels) and self.program.starts_blank:
+            return several
+        data = self.program.data
+        return jax.jit(several).lower(data, self.labels).compile(compiler_options=compiler_options(data, once=True))
 
-        def going(c: dict[str, Any]) -> Any:
-            return (c["iterations"] < stop) & ~c["converged"] & (jnp.isfinite(c["bound"]) | (c["iterations"] == 0))
+    def sweeps(self, carry: Any, often: bool) -> Callable[..., tuple[Any, Any]]:
+        """What goes on from `carry`. What is used `often` is worth more passes of the compiler."""
+        if often not in self._sweeps:
+            blocks = self.program.layout.blocks.values()
+            chains = any(b.chain is not None or isinstance(b.structure, DiscreteChain) for b in blocks)
+            options = compiler_options(self.program.data, carry["state"]["moments"], loops=chains, often=often)
+            if "lowered" not in self._sweeps:
+                self._sweeps["lowered"] = self._lowered(carry)
+            self._sweeps[often] = self._sweeps["lowered"].compile(compiler_options=options)
+        return self._sweeps[often]
 
-        return jax.lax.while_loop(going, lambda c: once(data, messages, c, small, still), carry), messages
+    def _lowered(self, carry: Any) -> Any:
+        routed = self.program.routed(self.place)
 
-    if several:
-        begin = jax.vmap(begin, in_axes=(None, 0))
-        sweeps = jax.vmap(sweeps, in_axes=(None, 0, None, None, None), out_axes=(0, None))
-    chains = any(b.chain is not None or isinstance(b.structure, DiscreteChain) for b in program.layout.blocks.values())
-    if several or labels or not program.starts_blank:
-        options = compiler_options(program.data, once=True)
-        begin = jax.jit(begin).lower(program.data, labels).compile(compiler_options=options)
-        first = begin.out_info
-    else:
-        first = begin(program.data, labels)
-    options = compiler_options(program.data, first["state"]["moments"], loops=chains, often=often)
-    return begin, jax.jit(sweeps).lower(program.data, first, limit, 0.0, 0.0).compile(compiler_options=options)
+        def sweeps(data: Data, carry: dict[str, Any], stop: Any, small: Any, still: Any) -> tuple[dict[str, Any], dict[int, Any]]:
+            messages = routed.prepare(data)
+            carry = jax.tree.map(jnp.asarray, carry)
+
+            def going(c: dict[str, Any]) -> Any:
+                return (c["iterations"] < stop) & ~c["converged"] & (jnp.isfinite(c["bound"]) | (c["iterations"] == 0))
+
+            return jax.lax.while_loop(going, lambda c: _once(routed, data, messages, c, small, still), carry), messages
+
+        several = jax.vmap(sweeps, in_axes=(None, 0, None, None, None), out_axes=(0, None)) if self.several else sweeps
+        return jax.jit(several).lower(self.program.data, carry, self.limit, 0.0, 0.0)
+
+
+def _once(program: Program, data: Data, messages: dict[int, Any], carry: dict[str, Any], small: Any, still: Any) -> dict[str, Any]:
+    """What is carried after one sweep more: after a long step, where it is due and does raise the bound."""
+    from_where, past, due = carry["state"], {}, np.asarray(False)
+    far = "before" in carry
+    if far:
+        due = (carry["iterations"] % EVERY == 0) & (carry["iterations"] > EVERY)
+        from_where = jax.lax.cond(
+            due, lambda c: extrapolated(program, c["state"], c["before"], c["first"], data, messages), lambda c: c["state"], carry
+        )
+        past = {"before": natural_of(program, carry["state"]), "first": carry["before"]}
+    state = program.sweep(from_where, data, messages)
+    moved = program.movement(state, carry["state"])
+    state = program.expanded(state, data)
+    bound, accuracy = program.bound_and_accuracy(state, data, messages)
+    if far:  # a long step that does not raise the bound is taken back
+        lost, before = due & ~(bound >= carry["bound"]), carry["accuracies"][carry["iterations"] - 1]
+        old, new = (carry["state"], carry["bound"], before), (state, bound, accuracy)
+        state, bound, accuracy = jax.tree.map(lambda a, b: jnp.where(lost, a, b), old, new)
+        moved = jnp.where(lost, jnp.inf, moved)
+    flat = jnp.abs(bound - carry["bound"]) <= small * (1.0 + jnp.abs(bound))
+    return {
+        **past,
+        "state": state,
+        "bound": bound,
+        "trace": carry["trace"].at[carry["iterations"]].set(bound),
+        "accuracies": carry["accuracies"].at[carry["iterations"]].set(accuracy),
+        "iterations": carry["iterations"] + 1,
+        "converged": flat & (moved <= still),
+    }
 
 
 def _carried(program: Program, state: State, limit: int, far: bool) -> dict[str, Any]:
@@ -230,11 +253,12 @@ def _carried(program: Program, state: State, limit: int, far: bool) -> dict[str,
 def compiler_options(*arrays: Any, once: bool = False, loops: bool = False, often: bool = False) -> dict[str, Any]:
     """What the size of a program's arrays is worth: small ones are compiled without passes that would take longer than they save.
 
-    What runs `once` has less to save. What `loops` over steps of small arrays gains nothing from XLA's emitters of fusions.
+    What runs `once` has less to save, what runs `often` more. What `loops` over steps of small arrays gains nothing from XLA's emitters
+    of fusions.
     """
     if jax.default_backend() != "cpu":
         return {}
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(arrays)) / (ONCE if once else 1)
-    if loops or (numbers < MEDIUM and not often):
-        return lightly(0 if numbers < SMALL else 1)
+    if loops or numbers < MEDIUM:
+        return lightly(0 if numbers < SMALL and not often else 1)
     return {"xla_cpu_parallel_codegen_split_count": 1}

@@ -12,10 +12,21 @@ import numpy as np
 
 from ppl.graph.evaluate import Evaluator, changing, sizes_of
 from ppl.semantics.typed import DeterministicStatement, IndexReference, RandomStatement, TypedModel
+from ppl.semantics.walking import variables_in
 
 
 def absent_cells(model: TypedModel, sizes: Mapping[str, int], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """For each variable with fewer cells than its axes span, where there is none, over its plates."""
+    if any(variables_in((s.loops, s.indices)) for s in model.statements if isinstance(s, RandomStatement | DeterministicStatement)):
+        return _absent_cells(model, sizes, values)
+    told, key = vars(model).setdefault("absent cells", {}), tuple(sizes.items())  # where sizes alone say it, those of the last ones
+    if key not in told:
+        told.clear()
+        told[key] = _absent_cells(model, sizes, values)
+    return told[key]
+
+
+def _absent_cells(model: TypedModel, sizes: Mapping[str, int], values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     found: dict[str, np.ndarray] = {}
     for statement in model.statements:
         if not isinstance(statement, RandomStatement | DeterministicStatement) or not _in_part(statement):

@@ -14,6 +14,11 @@ ENDINGS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp")
 
 def read_image(source: Any, name: str = "the image") -> np.ndarray:
     """Red, green and blue in [0, 1], height × width × 3. Raises `AimError` for what is no image, is empty or holds NaN."""
+    return in_unit(read_pixels(source, name))
+
+
+def read_pixels(source: Any, name: str = "the image") -> np.ndarray:
+    """The same as it was given, where that is bytes."""
     if isinstance(source, str | Path):
         name, source = str(source), _from_file(Path(source), str(source))
     array = _array(source, name)
@@ -28,8 +33,10 @@ def read_image(source: Any, name: str = "the image") -> np.ndarray:
         raise wrong_image(name, f"an image has the shape height × width, or with 3 colours; this has {_shape(array)}")
     if not array.size:
         raise wrong_image(name, f"it has no pixels: its shape is {_shape(array)}")
-    colours = _in_unit(array[..., :3], name)
-    return colours if array.shape[-1] == 3 else _on_white(colours, _in_unit(array[..., 3:], name))
+    _refuse_outside(array, name)
+    if array.shape[-1] == 4:
+        return _on_white(in_unit(array[..., :3]), in_unit(array[..., 3:]))
+    return array if array.dtype == np.uint8 else in_unit(array)
 
 
 def _array(source: Any, name: str) -> np.ndarray:
@@ -42,18 +49,21 @@ def _array(source: Any, name: str) -> np.ndarray:
         raise wrong_image(name, "its rows are not of one length") from error
 
 
-def _in_unit(array: np.ndarray, name: str) -> np.ndarray:
-    if array.dtype.kind == "b":
-        return array.astype(float)
-    if array.dtype.kind in "ui":
-        return array / float(np.iinfo(array.dtype).max)
+def in_unit(array: np.ndarray) -> np.ndarray:
+    """Whole numbers beside the one that is white; others as they are."""
+    return array / float(np.iinfo(array.dtype).max) if array.dtype.kind in "ui" else np.asarray(array, float)
+
+
+def _refuse_outside(array: np.ndarray, name: str) -> None:
+    """Raises `AimError` for numbers that are no part of white."""
+    if array.dtype.kind != "f":
+        return
     if not np.isfinite(array).all():
         y, x = (int(v[0]) for v in np.nonzero(~np.isfinite(array).all(axis=-1)))
         raise wrong_image(name, f"the pixel in row {y}, column {x} is not a number", "fill it in, or crop the image")
     if array.min() < 0 or array.max() > 1:
         hint = "divide by 255" if array.min() >= 0 and array.max() <= 255 else ""
         raise wrong_image(name, f"colours are numbers from 0 to 1; these run from {array.min():g} to {array.max():g}", hint)
-    return np.asarray(array, float)
 
 
 def _on_white(colours: np.ndarray, opacity: np.ndarray) -> np.ndarray:

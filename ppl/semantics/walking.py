@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TypeVar
 
-from ppl.semantics.typed import VariableReference
+from ppl.semantics.typed import DistributionCall, DistributionChoice, IndexReference, Loop, TypedExpression, VariableReference
 
 Part = TypeVar("Part")
 
@@ -34,4 +34,19 @@ def _parts(kind: type) -> tuple[str, ...]:
 
 def variables_in(value: object) -> set[str]:
     """The names of all variables that a typed expression or distribution reads."""
-    return {reference.name for reference in inside(value, VariableReference)}
+    return set(_named(value, VariableReference))
+
+
+def indices_in(value: object) -> set[str]:
+    """The names of all indices that it mentions."""
+    return set(_named(value, IndexReference))
+
+
+def _named(value: object, kind: type[VariableReference] | type[IndexReference]) -> frozenset[str]:
+    """The names of all references of a kind; a typed value, which never changes, remembers them."""
+    if isinstance(value, tuple | list):
+        return frozenset().union(*(_named(part, kind) for part in value))
+    told = vars(value) if isinstance(value, TypedExpression | DistributionCall | DistributionChoice | Loop) else {}
+    if kind.__name__ not in told:
+        told[kind.__name__] = frozenset(reference.name for reference in inside(value, kind))
+    return told[kind.__name__]

@@ -11,9 +11,10 @@ from scipy import stats
 
 import ppl
 from ppl.graph.readers import read
-from ppl.images.colours import lightness_and_redness
-from ppl.images.cues import _gradients, image_channels, independent_channels, log_likelihood_ratio, pixel_entropy, robustly_scaled
+from ppl.images.colours import cube_root, lightness_and_redness
+from ppl.images.cues import independent_channels, log_likelihood_ratio, robustly_scaled
 from ppl.images.patches import grid_of
+from ppl.images.pixels import gradients, pixel_entropy, pixels_of
 from ppl.images.reading import read_image
 
 data = pytest.importorskip("skimage.data")
@@ -63,7 +64,7 @@ def test_channels_that_repeat_or_only_say_where_are_left_out() -> None:
     """The thirteen channels of the published code: two copies, three that are the same in every image."""
     image = read_image(data.astronaut())
     grid = grid_of(image, 32, "x")
-    table, _ = image_channels(image, grid)
+    table = pixels_of(image, grid).channels
     row, column = np.divmod(np.arange(grid.patches), grid.columns)
     y, x = row / (grid.rows - 1), column / (grid.columns - 1)
     names = ["R", "G", "B", "L", "a", "Gx", "Gy", "magnitude", "y", "x", "eccentricity", "saliency", "luminance"]
@@ -117,11 +118,28 @@ def test_lightness_and_redness_are_those_of_another_implementation() -> None:
         np.testing.assert_allclose(redness, rgb2lab(image)[..., 1], atol=1e-10)
 
 
+def test_cube_roots_are_those_of_another_implementation() -> None:
+    x = np.concatenate([np.geomspace(1e-9, 1.0, 10_001), np.random.default_rng(0).uniform(size=10_000)])
+    np.testing.assert_allclose(cube_root(x), np.cbrt(x), rtol=2e-14)
+
+
+def test_bands_of_patches_tell_the_same_as_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also at the edges of bands, where gradients need the lines of pixels beside."""
+    image = data.chelsea()[:203, :301]
+    grid = grid_of(image, [7, 9], "x")
+    whole = pixels_of(image, grid)
+    for at_once in (1, 9000, 10**9):
+        monkeypatch.setattr("ppl.images.pixels.AT_ONCE", at_once)
+        found = pixels_of(image, grid)
+        for a, b in zip(vars(whole).values(), vars(found).values(), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
 def test_edges_are_those_of_another_implementation() -> None:
     from skimage.filters import sobel_h, sobel_v
 
     grey = data.camera() / 255.0
-    down, across, steep = _gradients(grey)
+    down, across, steep = gradients(np.pad(grey, 1, mode="edge"))
     np.testing.assert_allclose(down[1:-1, 1:-1], sobel_h(grey)[1:-1, 1:-1], atol=1e-12)
     np.testing.assert_allclose(across[1:-1, 1:-1], sobel_v(grey)[1:-1, 1:-1], atol=1e-12)
     np.testing.assert_allclose(steep, np.hypot(down, across), atol=1e-12)

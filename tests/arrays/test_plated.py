@@ -82,6 +82,17 @@ def test_a_running_index_names_the_axis(dims: tuple, shape: tuple, axis: int, st
             np.testing.assert_array_equal(member(taken, {**place, "n": n}), np.take(member(value, place), n + start, axis=axis))
 
 
+@few
+@given(plates, st.lists(st.integers(3, 4), min_size=1, max_size=3).map(tuple), st.integers(0, 2), st.integers(0, 1), st.booleans(), seeds)
+def test_entries_that_follow_each_other_are_a_slice(dims: tuple, shape: tuple, axis: int, start: int, alone: bool, seed: int) -> None:
+    axis %= len(shape)
+    value, entries = plated(dims, shape, seed), np.arange(start, start + 2).reshape(1, 2)
+    by = Plated((), entries[0, 0] if alone else entries)
+    taken = value.take(axis, Plated((), by.data, start=start))
+    np.testing.assert_array_equal(taken.data, value.take(axis, by).data)
+    assert taken.dims == value.dims
+
+
 def test_a_running_index_of_a_plate_that_is_there_pairs_its_members() -> None:
     value = plated(("a",), (2,), 0)
     np.testing.assert_array_equal(value.take(0, running("a", 0, 2)).data, np.diagonal(value.data))

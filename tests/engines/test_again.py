@@ -9,6 +9,7 @@ import pytest
 
 import ppl
 from ppl.api import line_values, load_file
+from ppl.engines import vmp
 from ppl.engines.again import again
 
 FILES = [
@@ -65,6 +66,18 @@ def test_only_what_changed_is_made_ready_anew() -> None:
     assert found is not None and {f.label for f in found.changed.values()} == {"cue ~ Normal"}
     assert again(before.kept, model.bind(cue=given["cue"][:-1]), (None, None)) is None
     assert again(before.kept, model.bind(**given), ("gibbs", None)) is None
+
+
+def test_what_goes_on_from_beliefs_is_traced_no_more_than_the_first_fit() -> None:
+    model = ppl.parse(LINE)
+    given = {"x": np.arange(11.0), "y": 2.0 * np.arange(11.0) + 0.1}
+    first = model.fit(**given)
+    assert first.kept is not None
+    known = [one for one in vmp._COMPILED.values() if one.program.signature == first.kept.run.program.signature]
+    traced = {id(one._sweeps["lowered"]) for one in known}
+    model.fit(x=given["x"], y=given["y"] + 1.0, start=first)
+    again_known = [one for one in vmp._COMPILED.values() if one.program.signature == first.kept.run.program.signature]
+    assert len(known) == 1 and {id(one._sweeps["lowered"]) for one in again_known} == traced
 
 
 def test_an_input_that_is_read_by_a_likelihood_changes_too() -> None:
