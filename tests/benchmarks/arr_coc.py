@@ -134,13 +134,16 @@ def frames(count: int = 240, patches: int = 1024) -> float:
     return count / seconds
 
 
-def streamed(pixels: int, sweeps: int | None, count: int = 60) -> float:
-    """Frames a second from pixels to tokens, 1,024 patches each: a window that moves over a photograph, its query too small to move."""
+def streamed(pixels: int, sweeps: int | None, count: int = 60, *, looked_at: bool = False) -> float:
+    """Frames a second from pixels to tokens, or from cues where the images were `looked_at` before, 1,024 patches each: a window that
+    moves over a photograph, its query too small to move."""
     image = data.astronaut()
     image = np.tile(image, (2, 2, 1)) if pixels == 512 else image
-    moving = [image[k : k + pixels, 100 + k : 100 + k + pixels] for k in range(count)]
-    query = [pixels * k // 32 for k in (5, 7, 15, 17)]
-    stream = ppl.arr_coc.stream(moving, query, 40_000.0, patch=pixels // 32, sweeps=sweeps)
+    moving: list[Any] = [image[k : k + pixels, 100 + k : 100 + k + pixels] for k in range(count)]
+    query, patch = [pixels * k // 32 for k in (5, 7, 15, 17)], pixels // 32
+    if looked_at:
+        moving = [features(frame, query, patch=patch) for frame in moving]
+    stream = ppl.arr_coc.stream(moving, query, 40_000.0, patch=patch, sweeps=sweeps)
     for _ in range(3):  # compile
         next(stream)
     clocks = [time.process_time(), *(time.process_time() for _ in stream)]
@@ -179,7 +182,9 @@ def main() -> None:
     for pixels in (256, 512):
         for sweeps in (None, 3):
             told = "until they rest" if sweeps is None else f"{sweeps} sweeps"
-            print(f"{streamed(pixels, sweeps):.0f} frames of {pixels} × {pixels} pixels a second, 1,024 patches, {told}", flush=True)
+            whole, rest = (streamed(pixels, sweeps, looked_at=looked_at) for looked_at in (False, True))
+            kind = f"{pixels} × {pixels} pixels a second, 1,024 patches, {told}"
+            print(f"{whole:.0f} frames of {kind}; {rest:.0f} from cues to tokens", flush=True)
     print(f"{frames():.0f} frames of a recorded video a second at 1,024 patches, relevance given")
 
 
