@@ -19,9 +19,9 @@ from ppl.catalogue.distributions import DISTRIBUTIONS
 from ppl.compiler.inversion import Solution, solve
 from ppl.compiler.lowering import LatentEvaluator
 from ppl.compiler.parts import applied, mapped, name_of, references_in, with_indices
-from ppl.compiler.plan import deterministic_definitions
 from ppl.compiler.ranges import WITHIN, is_stepwise, range_of
 from ppl.compiler.rewrites import HIDDEN, SEEN
+from ppl.compiler.statements import deterministic_definitions
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import sizes_of
 from ppl.graph.references import statement_uses, uses

@@ -19,16 +19,16 @@ from ppl.compiler.needed import needed_entries
 from ppl.compiler.numeric_latents import narrowed, widened
 from ppl.compiler.pairing import paired
 from ppl.compiler.potentials import evidence_factors, lower_potential
-from ppl.compiler.rewrites import left_over, rewritten
+from ppl.compiler.rewrites import rewritten
 from ppl.compiler.separated import separated
 from ppl.compiler.spot_checks import spot_check
+from ppl.compiler.statements import deterministic_definitions, drawn_afterwards, random_statements, refuse_without_message
 from ppl.compiler.steps import smooth_variables
 from ppl.factors.registry import factor
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
-from ppl.graph.references import reached
 from ppl.semantics import typed
-from ppl.semantics.walking import inside, variables_in
+from ppl.semantics.walking import variables_in
 from ppl.source.diagnostics import AimError, Diagnostic, did_you_mean
 from ppl.source.html import Shown
 
@@ -114,7 +114,7 @@ def _apart_plan(bound: BoundModel, approximation: typed.Approximation | None, as
 
 def _chosen_plan(bound: BoundModel, approximation: typed.Approximation | None, asked: str | None, settle: Settle) -> Plan:
     try:
-        _refuse_without_message(bound)
+        refuse_without_message(bound)
     except AimError as refusal:
         return _integrated(bound, approximation, asked, settle, refusal)
     try:
@@ -162,8 +162,8 @@ def _joint_plan(bound: BoundModel, approximation: typed.Approximation | None, ke
     if wrong:
         raise AimError(wrong)
     blocks = in_form(paired(choose_blocks(latents, factors, approximation), latents, factors, approximation), approximation)
-    settled = (n for n in drawn_afterwards(bound) if not np.all(_observed(bound, n)))
-    predicted = (*(n for n, mask in needed.items() if not np.all(mask | _observed(bound, n))), *settled)
+    masks = {s.variable: needed.get(s.variable, False) for s in random_statements(model) if s.variable not in definitions}
+    predicted = tuple(n for n, mask in masks.items() if not np.all(mask | _observed(bound, n)))
     options = dict(approximation.options) if approximation else {}
     exact = is_exact(blocks, factors)
     expansions = () if exact or options.get("expansion") is False else find_expansions(latents, blocks, factors)
@@ -296,7 +296,7 @@ def conditioned(plan: Plan, states: Mapping[str, np.ndarray], settle: Settle = l
 
 def _settled_plan(bound: BoundModel, states: Mapping[str, np.ndarray], settle: Settle) -> Plan:
     given = settle(_with_states(bound, states))
-    _refuse_without_message(given)
+    refuse_without_message(given)
     return _joint_plan(given, None)
 
 
@@ -307,80 +307,6 @@ def states_of(name: str, bound: BoundModel) -> int:
     index_set = bound.model.variables[name].type.member_of
     assert index_set is not None
     return bound.sizes[index_set.key]
-
-
-def _refuse_without_message(bound: BoundModel) -> None:
-    """Raises AimError where a statement that takes part has no factor, or none that stands alone: networks, choices of distributions."""
-    model, text = bound.model, "there is no message for this statement yet"
-    found = []
-    afterwards = drawn_afterwards(bound)
-    for s in [s for s in random_statements(model) if not has_factor(s) and s.variable not in afterwards]:
-        call = s.distribution
-        needs = f"a `{call.name}`" if isinstance(call, typed.DistributionCall) else "a choice between distributions"
-        found.append(Diagnostic("AIM0720", f"{text}: it needs {needs}", s.span))
-    calling = [s for s in model.statements if any(True for _ in inside(s, typed.NetworkCall))]
-    found += [Diagnostic("AIM0720", f"{text}: it needs a network", s.span) for s in calling]
-    for name, definitions in deterministic_definitions(model).items():
-        if _depends_on_itself(name, model):
-            found.append(Diagnostic("AIM0720", f"{text}: `{name}` is computed from earlier entries of itself", definitions[-1].span))
-    if found:
-        raise AimError(found)
-
-
-def has_factor(statement: typed.RandomStatement) -> bool:
-    """Whether a statement has a factor as it stands."""
-    call = statement.distribution
-    return isinstance(call, typed.DistributionCall) and DISTRIBUTIONS[call.name].implementation is not None and not left_over(statement)
-
-
-def drawn_afterwards(bound: BoundModel) -> frozenset[str]:
-    """The variables that take no part in inference, though their statements have no message: what is settled, what nothing observed
-    depends on, and what depends on such."""
-    statements = random_statements(bound.model)
-    if not bound.settled and all(has_factor(s) or s.variable in bound.values for s in statements):
-        return frozenset()
-    definitions = deterministic_definitions(bound.model)
-    needed = needed_entries(bound, statements, definitions)
-    leaves = [s for s in statements if s.variable in needed and s.variable not in bound.values and not needed[s.variable].any()]
-    found = {*bound.settled, *(s.variable for s in leaves if not has_factor(s))}
-    while more := {s.variable for s in leaves if reached(s, definitions) & found} - found:
-        found |= more
-    return frozenset(found)
-
-
-def _depends_on_itself(name: str, model: typed.TypedModel) -> bool:
-    """Whether a computed variable is computed from itself, directly or through other computed ones."""
-    definitions = deterministic_definitions(model)
-    waiting, seen = [name], set()
-    while waiting:
-        read = {used for s in definitions.get(waiting.pop(), ()) for used in variables_in((s.value, s.indices))}
-        if name in read:
-            return True
-        waiting += read - seen
-        seen |= read
-    return False
-
-
-def random_statements(model: typed.TypedModel) -> list[typed.RandomStatement]:
-    """Those whose distribution is no `Delta`, which is a definition."""
-    return [s for s in model.statements if isinstance(s, typed.RandomStatement) and not _is_delta(s)]
-
-
-def _is_delta(statement: typed.RandomStatement) -> bool:
-    return isinstance(statement.distribution, typed.DistributionCall) and statement.distribution.name == "Delta"
-
-
-def deterministic_definitions(model: typed.TypedModel) -> dict[str, list[typed.DeterministicStatement]]:
-    """The definitions of each deterministic variable; `x ~ Delta(v)` is one."""
-    found: dict[str, list[typed.DeterministicStatement]] = {}
-    for s in model.statements:
-        if isinstance(s, typed.RandomStatement) and _is_delta(s):
-            assert isinstance(s.distribution, typed.DistributionCall)
-            value = s.distribution.arguments["value"]
-            s = typed.DeterministicStatement(s.variable, s.indices, s.loops, value, span=s.span)
-        if isinstance(s, typed.DeterministicStatement):
-            found.setdefault(s.variable, []).append(s)
-    return found
 
 
 def _observed(bound: BoundModel, name: str) -> np.ndarray:

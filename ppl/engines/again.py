@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from ppl.compiler.lowering import LoweredFactor, lower_statement
-from ppl.compiler.plan import Plan, random_statements
+from ppl.compiler.plan import Plan
 from ppl.compiler.program import Program
+from ppl.compiler.statements import random_statements
 from ppl.engines.vmp import Beginning, Run
 from ppl.graph.bound import BoundModel
 from ppl.semantics.walking import variables_in

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ppl.arrays.plated import Plated
-from ppl.compiler.plan import deterministic_definitions
+from ppl.compiler.statements import deterministic_definitions
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import Evaluator
 from ppl.semantics import typed

@@ -11,7 +11,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated, known, running, widen
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import deterministic_definitions, random_statements
+from ppl.compiler.statements import deterministic_definitions, random_statements
 from ppl.engines.members import DRAW, distribution_at
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import sizes_of

@@ -13,7 +13,8 @@ from ppl.compiler.gaussian_forest_kind import dense
 from ppl.compiler.kinds import in_plate_order
 from ppl.compiler.latents import LatentVariable
 from ppl.compiler.pairs import PAIRS
-from ppl.compiler.plan import Plan, random_statements
+from ppl.compiler.plan import Plan
+from ppl.compiler.statements import random_statements
 from ppl.graph.references import reached
 from ppl.results.joint import JointBlock
 

@@ -10,7 +10,7 @@ import numpy as np
 from ppl.arrays.plated import Plated
 from ppl.arrays.streams import stream
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import deterministic_definitions, random_statements
+from ppl.compiler.statements import deterministic_definitions, random_statements
 from ppl.engines.draws import drawn_variable
 from ppl.engines.forward import draw_fresh, evaluator_of, knowing
 from ppl.engines.pointwise import Observations, log_likelihoods

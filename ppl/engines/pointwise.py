@@ -18,8 +18,8 @@ from scipy.special import logsumexp
 from ppl.arrays.plated import Plated, known, widen
 from ppl.compiler.latents import DISCRETE, LatentVariable
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import deterministic_definitions, random_statements
 from ppl.compiler.quantities import NotConjugate
+from ppl.compiler.statements import deterministic_definitions, random_statements
 from ppl.engines.forward import settled_evaluator
 from ppl.engines.members import DRAW, log_density_at
 from ppl.graph.bound import BoundModel

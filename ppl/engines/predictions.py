@@ -19,9 +19,10 @@ from ppl.compiler.enumerations import Mixed
 from ppl.compiler.expectations import form_value, variance_value
 from ppl.compiler.forms import Form
 from ppl.compiler.lowering import LatentEvaluator, LoweredFactor, SecondMoment, canonical_arguments
-from ppl.compiler.plan import Plan, has_factor, random_statements
+from ppl.compiler.plan import Plan
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.ready import Layout, Moments, ready_second
+from ppl.compiler.statements import has_factor, random_statements
 from ppl.factors.registry import factor
 from ppl.families.registry import FAMILIES
 from ppl.graph.evaluate import Evaluator, sizes_of

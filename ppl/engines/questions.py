@@ -49,7 +49,7 @@ class ModelQuestions:
     @property
     def onward(self) -> set[str]:
         """The keys of the sets along which the model goes on from its past."""
-        from ppl.compiler.plan import deterministic_definitions
+        from ppl.compiler.statements import deterministic_definitions
         from ppl.engines.forward import recursive_axes
 
         model = self.bound.model

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ppl.compiler.plan import deterministic_definitions, random_statements
+from ppl.compiler.statements import deterministic_definitions, random_statements
 from ppl.engines.forward import recursive_axes
 from ppl.graph.binding import bind
 from ppl.graph.bound import BoundModel

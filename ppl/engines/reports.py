@@ -19,10 +19,11 @@ from ppl.compiler.forms import Form
 from ppl.compiler.kinds import kind_of
 from ppl.compiler.latents import GAUSSIAN, PREDICTED
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import Plan, completed, random_statements
+from ppl.compiler.plan import Plan, completed
 from ppl.compiler.quantities import Gaussian, NotConjugate
 from ppl.compiler.rewrites import HIDDEN, SEEN
 from ppl.compiler.rows import probabilities
+from ppl.compiler.statements import random_statements
 from ppl.engines.draws import drawn_variable, posterior_evaluator
 from ppl.engines.joint import joint_blocks
 from ppl.engines.linear import LinearView, linear_view

@@ -7,9 +7,9 @@ import numpy as np
 from ppl.arrays.streams import stream
 from ppl.compiler.energies import energy_value, ready_factor
 from ppl.compiler.lowering import lower_statement
-from ppl.compiler.plan import deterministic_definitions, has_factor, random_statements
 from ppl.compiler.potentials import lower_potential
 from ppl.compiler.ready import Layout
+from ppl.compiler.statements import deterministic_definitions, has_factor, random_statements
 from ppl.engines.draws import drawn_variable
 from ppl.engines.forward import draw_fresh, evaluator_of
 from ppl.engines.precision import with_precision

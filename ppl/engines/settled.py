@@ -11,9 +11,9 @@ import numpy as np
 
 from ppl.arrays.plated import known
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import deterministic_definitions, has_factor
 from ppl.compiler.rewrites import rewriting
 from ppl.compiler.spot_checks import filled
+from ppl.compiler.statements import deterministic_definitions, has_factor
 from ppl.engines.members import log_density_at
 from ppl.graph.bound import BoundModel
 from ppl.graph.evaluate import index_value
@@ -62,10 +62,8 @@ def _is_settled(statement: typed.RandomStatement, bound: BoundModel, definitions
         return False
     behind = {n for s in (statement, *definitions.get(name, ())) for n in reached(s, definitions)}
     random = {n for n in behind if bound.model.variables[n].role == "random"} - set(definitions)
-    if name in definitions:
-        return all(n in bound.values and bool(np.all(bound.observed[n])) for n in random)
-    known = {name, *random} if name in random or not _ends_there(name, bound) else random
-    return name in bound.values and all(n in bound.values and bool(np.all(bound.observed[n])) for n in known)
+    in_part = name in definitions or (name in bound.values and _ends_there(name, bound))
+    return all(n in bound.values and bool(np.all(bound.observed[n])) for n in (random if in_part else {name, *random}))
 
 
 def _ends_there(name: str, bound: BoundModel) -> bool:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ppl.compiler.needed import needed_entries
-from ppl.compiler.plan import deterministic_definitions, random_statements
+from ppl.compiler.statements import deterministic_definitions, random_statements
 from ppl.engines.continuing import NoEnd, Series, continued
 from ppl.engines.forward import recursive_axes
 from ppl.engines.priors import NoPrior, Priors, no_form

@@ -289,7 +289,7 @@ class MotionBlock:
         return {**outside, **time, **{f"{loop.name}@": member[k] for k, loop in enumerate(self.motion.plates)}}
 
 
-def level(block: MotionBlock, runs: int = 1) -> int:
+def level(block: MotionBlock, runs: int) -> int:
     """How well a program is compiled that runs so often over all bins: where these are few, passes take longer than they save."""
     return 1 if block.bins * prod(block.series) * runs > MANY_BINS else 0
 

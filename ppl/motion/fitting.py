@@ -24,6 +24,7 @@ from ppl.motion.flow import Flow
 from ppl.motion.flow_learning import FlowLearning
 from ppl.motion.learning import Learning
 from ppl.motion.learnt import Learnt, Path, spread
+from ppl.motion.linearised import Linearised
 from ppl.motion.mode import Mode
 from ppl.motion.parameters import Parameters
 from ppl.motion.plan import MotionPlan
@@ -33,6 +34,8 @@ from ppl.motion.smooth import Smooth
 from ppl.motion.states import States
 from ppl.numerics.compilation import lightly
 from ppl.results.posterior import Posterior
+
+FITS = 5  # of a record, that its states are worth passes of the compiler for
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def fit_motion(
     elif plan.process is not None:
         plan, acted = with_precision(precision, act)(plan, seed)
     outcome = with_precision(precision, _outcome)(plan, Limits(iterations, tolerance, restarts, seed))
-    report = MotionReport(plan, outcome.states.mean, outcome.states.covariance, outcome.learnt, seed, acted)
+    linearised = Linearised(plan.block, outcome.states.mean, outcome.states.covariance, outcome.learnt)
+    report = MotionReport(plan, linearised, seed, acted)
     finite = bool(np.isfinite(outcome.trace).all())
     return Posterior(
         model=plan.bound.model.name,
@@ -131,7 +135,7 @@ def _outcome(plan: MotionPlan, limits: Limits) -> Outcome:
     begun = time.perf_counter()
     outside = parameters.whole(jnp.zeros(0), {})
     scheme = scheme_of(plan, outside)
-    program = jax.jit(scheme, compiler_options=lightly(level(plan.block))).lower(outside).compile()
+    program = jax.jit(scheme, compiler_options=lightly(level(plan.block, FITS))).lower(outside).compile()
     compiled = time.perf_counter()
     states = jax.tree.map(np.asarray, program(outside))
     seconds = {"compile": compiled - begun, "run": time.perf_counter() - compiled}

@@ -26,18 +26,12 @@ DRAWS = 1000
 
 @dataclass(frozen=True)
 class MotionReport:
-    """`mean` and `conditional` (covariance) are of the unknowns at each bin given what is `learnt`, (series, T, width), in bins."""
+    """`linearised` holds the belief in the unknowns at each bin, and in what is latent outside of the block."""
 
     plan: MotionPlan
-    mean: np.ndarray = field(repr=False)
-    conditional: np.ndarray = field(repr=False)
-    learnt: Learnt
+    linearised: Linearised
     seed: int = 0
     acted: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)  # what the world and the actions were, and what was sensed
-
-    @cached_property
-    def linearised(self) -> Linearised:
-        return Linearised(self.block, self.mean, self.conditional, self.learnt)
 
     @cached_property
     def missing(self) -> Missing:
@@ -51,10 +45,12 @@ class MotionReport:
     @cached_property
     def covariance(self) -> np.ndarray:
         """Of the unknowns whatever the parameters are."""
-        moves = self.learnt.moves
-        if moves is None:
-            return self.conditional
-        return self.conditional + spread(moves, self.learnt.covariance)
+        learnt, conditional = self.learnt, self.linearised.conditional
+        return conditional if learnt.moves is None else conditional + spread(learnt.moves, learnt.covariance)
+
+    @property
+    def learnt(self) -> Learnt:
+        return self.linearised.learnt
 
     @property
     def block(self) -> MotionBlock:
@@ -110,7 +106,7 @@ class MotionReport:
     def _state(self, x: Unknown, order: int) -> Belief:
         place = slice(x.start + order * x.size, x.start + (order + 1) * x.size)
         scale = self.block.options.dt**order
-        return self._normal(x.name + "'" * order, self.mean[..., place] / scale, self.covariance[..., place, place] / scale**2)
+        return self._normal(x.name + "'" * order, self.linearised.mean[..., place] / scale, self.covariance[..., place, place] / scale**2)
 
     def _normal(self, name: str, mean: np.ndarray, covariance: np.ndarray) -> Belief:
         """Over the plates around the block, its bins, and those inside it."""
@@ -173,9 +169,11 @@ class MotionReport:
         if change is None:
             change = rng.standard_normal((count, len(learnt.at))) @ root_of(learnt.covariance).T
         if learnt.path is not None:
-            u = self.mean + learnt.path.draws(rng, count)
+            u = self.linearised.mean + learnt.path.draws(rng, count)
         else:
-            u = self.mean + np.einsum("stij,nstj->nsti", root_of(self.conditional), rng.standard_normal((count, *self.mean.shape)))
+            u = self.linearised.mean + np.einsum(
+                "stij,nstj->nsti", root_of(self.linearised.conditional), rng.standard_normal((count, *self.linearised.mean.shape))
+            )
         return u if learnt.moves is None else u + np.einsum("stip,np->nsti", learnt.moves, change)
 
     def _drawn_outside(self, coordinates: np.ndarray, gammas: Mapping[str, np.ndarray]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from ppl.arrays.plated import Plated
 from ppl.compiler.lowering import LatentEvaluator
-from ppl.compiler.plan import deterministic_definitions
+from ppl.compiler.statements import deterministic_definitions
 from ppl.engines.draws import drawn_variable
 from ppl.engines.members import DRAW
 from ppl.graph.bound import BoundModel

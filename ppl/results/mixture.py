@@ -44,9 +44,11 @@ class MixtureBelief(Belief):
 
     @property
     def var(self) -> np.ndarray:
-        """The mean of the variances and the variance of the means."""
+        """The mean of the variances and the variance of the means; infinite where the mean is."""
         centre = self.mean
-        found = self._each([np.asarray(c.var, float) + (np.asarray(c.mean) - centre) ** 2 for c in self.components])
+        with np.errstate(invalid="ignore", over="ignore"):
+            found = self._each([np.asarray(c.var, float) + (np.asarray(c.mean) - centre) ** 2 for c in self.components])
+        found = np.where(np.isinf(centre), np.inf, found)
         return found if self.observed is None else np.where(widen(self.observed, found.ndim), 0.0, found)
 
     @property

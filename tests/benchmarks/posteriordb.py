@@ -123,12 +123,9 @@ def value(data: Mapping[str, Any], name: str) -> Any:
 
 def measured(name: str, told: Mapping[str, Any], engine: str) -> str:
     case = CASES[name]
-    text = (
-        case.text if engine == "default" else f"{case.text}\napproximate {case.text.split('model ')[1].split('(')[0]}:\n    use {engine}\n"
-    )
-    model = ppl.parse(text)
+    model, asked = ppl.parse(case.text), None if engine == "default" else engine
     clock = time.process_time()
-    posterior = model.fit({mine: value(told["data"], theirs) for mine, theirs in case.data.items()})
+    posterior = model.fit({mine: value(told["data"], theirs) for mine, theirs in case.data.items()}, engine=asked)
     known = told.get("exact") or told["params"]
     errors: dict[str, float] = {}
     for mine, (theirs, entry) in case.references.items():

@@ -71,3 +71,10 @@ def test_missing_members_that_something_depends_on_take_part() -> None:
     text = "model m:\n    for n in N: x[n] ~ Logistic(0, 1)\n    for n in N: y[n] ~ Normal(x[n], sd = 1)\n"
     plan = ppl.parse(text).explain(x=[1.0, float("nan")], y=[1.0, 2.0])
     assert "is a number" not in str(plan)
+
+
+def test_a_prediction_without_a_mean_has_no_finite_spread_either() -> None:
+    """The mean of a Weibull is Γ(1 + 1 / shape), which no prior that reaches 0 so slowly can average."""
+    fitted = ppl.parse("model m:\n    s ~ Gamma(2, 1)\n    for n in N: y[n] ~ Weibull(s, 1)\n").fit(y=[1.0, 2.0, float("nan")])
+    assert fitted["y"].mean[2] == np.inf and fitted["y"].sd[2] == np.inf
+    np.testing.assert_array_equal(fitted["y"].sd[:2], 0.0)
